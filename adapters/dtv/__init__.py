@@ -1,0 +1,1 @@
+"""DT&V, the source of return options and obstacles: its wire, its fields, its simulator, its service."""

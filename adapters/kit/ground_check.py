@@ -1,0 +1,169 @@
+"""Hold an order against this party's own copy of the signed agreement: who, for what, on what ground.
+
+The same law that the gateway's policy applies, read here a second time and by other code, so that a
+source depends on neither the gateway's word nor its rules. Data decide; the prohibitions of DOMAIN.md
+stand in code, where no agreement can override them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from adapters.kit.order_refused import OrderRefused
+from adapters.protocol import BASELINE, SPECIAL, Category, ClientIdentifier, ConsentClaims, OrderClaims
+
+if TYPE_CHECKING:
+    from adapters.kit.register import Register, SignedAgreement
+    from adapters.protocol import OrderedCategory
+
+# DOMAIN.md rule 5: a list of "no perspective" is a removal list.
+_NEVER_RECEIVES: Final = frozenset({"avim", "gateway"})
+# Rule 4: nothing about a person until a statute in force says so; consent cannot give it.
+_ONLY_BY_STATUTE: Final = frozenset({"municipality", "health"})
+# Rule 5: whatever a consent says.
+_NEVER_SHELTER: Final = frozenset({"avim", "ind", "dtv"})
+_RECORDS_CONSENT: Final = "ngo"
+
+
+class GroundCheck:
+    """Answers from the register and the agreement of one source; every check raises OrderRefused."""
+
+    def __init__(self, *, party: str, register: Register, agreement: SignedAgreement) -> None:
+        self._party = party
+        self._register = register
+        self._agreement = agreement
+
+    def agreement_is_ours(self, order: OrderClaims, now: int) -> None:
+        """Refuse an order that stands on another agreement, or on ours outside its days."""
+        if order.agreement != self._agreement.digest:
+            raise OrderRefused("other_agreement")
+        if not _within(self._agreement.data, now):
+            raise OrderRefused("agreement_not_in_force")
+
+    def recipient_may_receive(self, order: OrderClaims) -> None:
+        """Refuse a stranger, a kind that never receives, and whoever did not sign; as we must have."""
+        kind = self._kind(order.recipient, "recipient_unknown")
+        if kind in _NEVER_RECEIVES or self._at("kinds", kind, "receives") is not True:
+            raise OrderRefused("recipient_never_receives")
+        if not {self._party, order.recipient} <= self._agreement.signed_by:
+            raise OrderRefused("agreement_not_signed")
+
+    def may_record_consent(self, unverified_issuer: str) -> None:
+        """Refuse a consent that no NGO of the agreement claims to have recorded."""
+        if self._kind(unverified_issuer, "recording_party_unknown") != _RECORDS_CONSENT:
+            raise OrderRefused("recording_party_unknown")
+        if unverified_issuer not in self._agreement.signed_by:
+            raise OrderRefused("agreement_not_signed")
+
+    def every_category_has_its_ground(
+        self,
+        order: OrderClaims,
+        client: ClientIdentifier,
+        consents: Mapping[str, ConsentClaims],
+        now: int,
+    ) -> dict[Category, int]:
+        """Return until when each category that rests on a consent or statute may leave."""
+        lapses_at: dict[Category, int] = {}
+        for ordered in order.categories:
+            rule = self._rule(order, ordered.category)
+            self._never_overridden(order, ordered.category)
+            self._ground_is_the_rules(order, ordered, rule, now)
+            if ordered.consent is not None:
+                consent = consents[ordered.consent]
+                _covers(consent, order, ordered, client)
+                lapses_at[ordered.category] = consent.exp
+            elif ordered.ground == "statutory":
+                lapses_at[ordered.category] = _end(rule.get("statutory_basis"))
+        return lapses_at
+
+    def _rule(self, order: OrderClaims, category: Category) -> Mapping[str, object]:
+        path = (order.purpose, self._register.kind(order.recipient), self._register.kind(self._party))
+        rule = self._at("rules", *path, category.value)
+        aggregated = self._at("purposes", order.purpose, "aggregated")
+        answered_by = self._at("categories", category.value, "answered_by")
+        if not isinstance(rule, dict) or aggregated is not False or answered_by != "source":
+            raise OrderRefused("no_rule_in_agreement")
+        return rule
+
+    def _never_overridden(self, order: OrderClaims, category: Category) -> None:
+        kind = self._register.kind(order.recipient)
+        # Rule 6: medical data go to a health professional at GGD, or at IND for art. 64.
+        medical_to = kind == "health" or (kind == "ind" and order.purpose == "medical_stay")
+        if (
+            (category is Category.SHELTER_LOCATION and kind in _NEVER_SHELTER)
+            or (category is Category.MEDICAL and not medical_to)
+            or (category is Category.GUIDANCE and self._register.kind(self._party) != "ngo")
+            or category is Category.PARTNERS  # the gateway's to answer, from the case
+        ):
+            raise OrderRefused("category_never_shared")
+
+    def _ground_is_the_rules(
+        self, order: OrderClaims, ordered: OrderedCategory, rule: Mapping[str, object], now: int
+    ) -> None:
+        kind = self._register.kind(order.recipient)
+        if kind in _ONLY_BY_STATUTE and ordered.ground != "statutory":
+            raise OrderRefused("recipient_never_receives")
+        special = ordered.category in SPECIAL or self._class(ordered.category) == "special"
+        asked = "explicit_consent" if special else rule.get("ground")
+        match ordered.ground:
+            case "baseline":
+                holds = asked == "baseline" and ordered.category in BASELINE and self._may_be_asked(order)
+            case "consent":
+                # A baseline value that rests on consent asks more than the rule does, never less.
+                holds = asked == "consent" or (asked == "baseline" and ordered.category in BASELINE)
+            case "explicit_consent":
+                holds = asked == "explicit_consent"
+            case "statutory":
+                holds = asked == "statutory" and _within(rule.get("statutory_basis"), now)
+        if not holds or (ordered.consent is not None) != (ordered.ground in {"consent", "explicit_consent"}):
+            raise OrderRefused("ground_differs")
+
+    def _may_be_asked(self, order: OrderClaims) -> bool:
+        # Asking discloses: where the agreement says so, a question needs something that permits it.
+        if self._at("sources", self._party, "may_be_asked_without_consent") is True:
+            return True
+        return any(ordered.ground != "baseline" for ordered in order.categories)
+
+    def _class(self, category: Category) -> object:
+        return self._at("categories", category.value, "class")
+
+    def _kind(self, party: str, unknown: str) -> str:
+        """Return a party's kind, where register and agreement agree on it."""
+        if party not in self._register.parties:
+            raise OrderRefused(unknown)
+        kind = self._register.kind(party)
+        if kind != "gateway" and self._at("parties", party, "kind") != kind:
+            raise OrderRefused(unknown)
+        return kind
+
+    def _at(self, *path: str) -> object:
+        """Look into the agreement; None for what is not there, which permits nothing."""
+        found: object = self._agreement.data
+        for name in path:
+            found = found.get(name) if isinstance(found, dict) else None
+        return found
+
+
+def _covers(
+    consent: ConsentClaims, order: OrderClaims, ordered: OrderedCategory, client: ClientIdentifier
+) -> None:
+    if consent.client != client or consent.purpose != order.purpose:
+        raise OrderRefused("consent_mismatch")
+    covered = consent.explicit if ordered.ground == "explicit_consent" else consent.categories
+    if order.recipient not in consent.recipients or ordered.category not in consent.categories:
+        raise OrderRefused("consent_does_not_cover")
+    if ordered.category not in covered:
+        raise OrderRefused("consent_does_not_cover")
+
+
+def _within(period: object, now: int) -> bool:
+    if not isinstance(period, dict):
+        return False
+    valid_from, valid_until = period.get("valid_from"), period.get("valid_until")
+    return type(valid_from) is int and type(valid_until) is int and valid_from <= now < valid_until
+
+
+def _end(period: object) -> int:
+    valid_until = period.get("valid_until") if isinstance(period, dict) else None
+    return valid_until if type(valid_until) is int else 0

@@ -1,0 +1,241 @@
+"""Believe no gateway: verify a release order against this party's own register, agreement and keys.
+
+Promise 6: a taken-over gateway can deny service, but it cannot make a source speak. `OrderCheck.verify`
+is the list of everything that must hold; only it makes a `VerifiedOrder`, and nothing is looked up in
+the agency's system without one.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from adapters.kit import sealing, statements
+from adapters.kit.claims import disclosures
+from adapters.kit.ground_check import GroundCheck
+from adapters.kit.order_refused import KeysUnavailable, OrderRefused
+from adapters.kit.register import RegisterError
+from adapters.kit.session import SessionError
+from adapters.protocol import (
+    CancellationClaims,
+    Category,
+    ClientIdentifier,
+    ConsentClaims,
+    OrderClaims,
+    RequestClaims,
+    Scheme,
+    SealedClient,
+    Wire,
+)
+
+if TYPE_CHECKING:
+    from adapters.kit.key_directory import KeyDirectory
+    from adapters.kit.keys import Keystore
+    from adapters.kit.register import Register, SignedAgreement
+
+_GATEWAY = "gateway"
+
+
+class OrderFacts(Wire):
+    """What verification established, without the identifier: the form in which an order may be kept."""
+
+    claims: OrderClaims
+    digest: str  # base64url SHA-256 of the order's JWS
+    request_jti: str
+    request_expires_at: int
+    seal_to: str  # thumbprint of the recipient's encryption key, from the request it signed
+    # Until when each category that rests on a consent or statute may leave; others are not bound in time.
+    lapses_at: dict[Category, int]
+
+    @property
+    def categories(self) -> tuple[Category, ...]:
+        """What is ordered, in the order's order."""
+        return tuple(ordered.category for ordered in self.claims.categories)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedOrder:
+    """An order of which every part was verified here. Holds an identifier: never log or keep it whole."""
+
+    facts: OrderFacts
+    client: ClientIdentifier = field(repr=False)
+
+
+def order_digest(unverified_order: str) -> str:
+    """Name an order by its bytes: base64url SHA-256, as the attestation names it."""
+    digest = hashlib.sha256(unverified_order.encode()).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+class OrderCheck:
+    """Verifies orders for one source."""
+
+    def __init__(
+        self,
+        *,
+        party: str,
+        schemes: frozenset[Scheme],
+        register: Register,
+        agreement: SignedAgreement,
+        keystore: Keystore,
+        directory: KeyDirectory,
+        clock: Callable[[], int],
+    ) -> None:
+        self._party = party
+        self._schemes = schemes
+        self._keystore = keystore
+        self._directory = directory
+        self._grounds = GroundCheck(party=party, register=register, agreement=agreement)
+        self._clock = clock
+
+    async def verify(self, unverified_order: str) -> VerifiedOrder:
+        """Return the order if everything holds; raise OrderRefused at the first thing that does not.
+
+        1 the gateway signed it with its order key, for us, and it is in force
+        2 it stands on our copy of the agreement, in force and signed by its founding set
+        3 the recipient is a known party that may receive, and signed the agreement, as we did
+        4 the client is sealed to us
+        5 the recipient signed the request, for this purpose, every ordered category and this client
+        6 every category has the ground that the agreement asks, with the client's consent where due
+        7 the answer will be sealed to an encryption key that the recipient itself published
+
+        That an exchange has one order, and a request serves one exchange, is proven by the atomic
+        insert of `OrderStore.remember`.
+        """
+        now = self._clock()
+        order = await self._signed_by_the_gateway(unverified_order, now)  # 1
+        self._grounds.agreement_is_ours(order, now)  # 2
+        self._grounds.recipient_may_receive(order)  # 3
+        sealed = self._open_client(order)  # 4
+        request = await self._signed_by_the_recipient(order, sealed, now)  # 5
+        client = self._client_of(order, request)
+        consents = await self._consents(order, sealed, now)  # 6
+        lapses_at = self._grounds.every_category_has_its_ground(order, client, consents, now)
+        await self.encryption_key(order.recipient, request.seal_to)  # 7
+        facts = OrderFacts(
+            claims=order,
+            digest=order_digest(unverified_order),
+            request_jti=request.jti,
+            request_expires_at=request.exp,
+            seal_to=request.seal_to,
+            lapses_at=lapses_at,
+        )
+        return VerifiedOrder(facts, client)
+
+    async def verify_cancellation(self, unverified_cancellation: str, *, exchange: str) -> CancellationClaims:
+        """Return a cancellation that the gateway signed for us and this exchange; raise OrderRefused.
+
+        Only the gateway's word is needed: withdrawing is never harder than giving (GDPR art. 7(3)).
+        """
+        keys = await self._keys(_GATEWAY, "order")
+        try:
+            return statements.verify_cancellation(
+                unverified_cancellation, keys, self._clock(), audience=self._party, exchange=exchange
+            )
+        except statements.StatementError as refused:
+            raise OrderRefused("cancellation_invalid", cause=refused.code) from refused
+
+    async def encryption_key(self, recipient: str, seal_to: str) -> Mapping[str, object]:
+        """Return the recipient's own key by thumbprint, as its key list has it now; raise OrderRefused.
+
+        Asked again when the answer is sealed: weeks may have passed, and the key been revoked.
+        """
+        with _key_lists():
+            return await self._directory.encryption(recipient, seal_to)
+
+    def reopen(self, kept: OrderFacts) -> VerifiedOrder:
+        """Return an order that was verified before and kept, with its client; raise OrderRefused."""
+        disclosure = self._open_client(kept.claims).disclosures.get(kept.request_jti)
+        if disclosure is None:
+            raise OrderRefused("client_not_readable")
+        for each in disclosures(statements.join_client(kept.claims.request, disclosure)):
+            if each.name == "client":
+                return VerifiedOrder(kept, ClientIdentifier.model_validate(each.value))
+        raise OrderRefused("client_not_readable")
+
+    async def _keys(self, party: str, use: str) -> Mapping[str, Mapping[str, object]]:
+        with _key_lists():
+            return await self._directory.keys(party, use)
+
+    async def _signed_by_the_gateway(self, unverified_order: str, now: int) -> OrderClaims:
+        keys = await self._keys(_GATEWAY, "order")
+        try:
+            return statements.verify_order(unverified_order, keys, now, audience=self._party)
+        except statements.StatementError as refused:
+            raise OrderRefused("order_invalid", cause=refused.code) from refused
+
+    def _open_client(self, order: OrderClaims) -> SealedClient:
+        try:
+            return sealing.open_client(order.client, self._keystore)
+        except sealing.SealingError as broken:
+            raise OrderRefused("client_not_readable") from broken
+
+    async def _signed_by_the_recipient(
+        self, order: OrderClaims, sealed: SealedClient, now: int
+    ) -> RequestClaims:
+        keys = await self._keys(order.recipient, "sign")
+        try:
+            request = statements.verify_request(
+                _joined(order.request, sealed), keys, now, issuer=order.recipient, audience=self._party
+            )
+        except statements.StatementError as refused:
+            raise OrderRefused("request_invalid", cause=refused.code) from refused
+        if request.purpose != order.purpose:
+            raise OrderRefused("request_mismatch")
+        # The recipient asked for each of them: a gateway cannot add a category to what was asked.
+        if not {ordered.category for ordered in order.categories} <= set(request.categories):
+            raise OrderRefused("category_not_requested")
+        return request
+
+    def _client_of(self, order: OrderClaims, request: RequestClaims) -> ClientIdentifier:
+        if request.client is None:
+            raise OrderRefused("client_not_readable")
+        if request.client.scheme not in self._schemes:
+            raise OrderRefused("unknown_scheme")
+        return request.client
+
+    async def _consents(
+        self, order: OrderClaims, sealed: SealedClient, now: int
+    ) -> Mapping[str, ConsentClaims]:
+        verified: dict[str, ConsentClaims] = {}
+        for unverified in order.consents:
+            consent = await self._consent(unverified, sealed, now)
+            if consent.jti in verified:
+                raise OrderRefused("consent_mismatch")
+            verified[consent.jti] = consent
+        if set(verified) != {ordered.consent for ordered in order.categories if ordered.consent}:
+            raise OrderRefused("consent_mismatch")
+        return verified
+
+    async def _consent(self, unverified: str, sealed: SealedClient, now: int) -> ConsentClaims:
+        try:
+            unverified_issuer = statements.unverified_issuer(unverified)
+            self._grounds.may_record_consent(unverified_issuer)
+            keys = await self._keys(unverified_issuer, "sign")
+            return statements.verify_consent_statement(
+                _joined(unverified, sealed), keys, now, issuer=unverified_issuer, audience=self._party
+            )
+        except statements.StatementError as refused:
+            raise OrderRefused("consent_invalid", cause=refused.code) from refused
+
+
+@contextmanager
+def _key_lists() -> Iterator[None]:
+    try:
+        yield
+    except RegisterError as refused:
+        raise OrderRefused("keys_not_verified", cause=refused.code) from refused
+    except SessionError as down:
+        raise KeysUnavailable(down.code) from down
+
+
+def _joined(unverified: str, sealed: SealedClient) -> str:
+    """Put the client's disclosure back into its statement, found by the statement's own `jti`."""
+    disclosure = sealed.disclosures.get(statements.unverified_jti(unverified))
+    if disclosure is None:
+        raise OrderRefused("client_not_readable")
+    return statements.join_client(unverified, disclosure)

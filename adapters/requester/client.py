@@ -1,0 +1,199 @@
+"""The library of a party that asks: cases, consents and dossier requests, signed with its own keys.
+
+    requester = Requester(session, keystore, register, key_directory, party, clock)
+    exchange = await requester.request_dossier(client, purpose=…, source=…, categories=…, worker=…)
+    dossier = await requester.open(exchange, source=…)      # verified, or an error that says why not
+
+Every call raises `RequesterError`; each error says what to do next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Iterable
+
+from pydantic import ValidationError
+
+from adapters.kit.register import RegisterError
+from adapters.kit.session import Response, SessionError
+from adapters.kit.statements import make_request
+from adapters.protocol import ORDER_MAX_SECONDS, Category, ClientIdentifier, Worker
+from adapters.requester.calls import Body, client_body, worker_body
+from adapters.requester.desk import Desk
+from adapters.requester.errors import GatewayUnreachable, ProofRefused, StillWaiting
+from adapters.requester.exchange import Exchange, PreparedRequest, read_exchange
+from adapters.requester.ledger_copy import LedgerCopy, copy_ledger
+from adapters.requester.opening import OpenedDossier, open_answer
+from adapters.requester.receipts import (
+    LedgerProof,
+    LedgerReceipt,
+    verify_ledger_proof,
+    verify_receipt,
+)
+
+# Between two looks at a request under way, unless the gateway says otherwise.
+_POLL_SECONDS = 1.0
+_REQUESTS = "/v1/dossier-requests"
+
+
+class Requester(Desk):
+    """One party at one gateway. Safe to share between tasks; the session is the caller's to close."""
+
+    def prepare(
+        self,
+        client: ClientIdentifier,
+        *,
+        purpose: str,
+        source: str,
+        categories: Iterable[Category],
+        worker: Worker,
+        reason: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> PreparedRequest:
+        """Sign a request with this party's key, to be answered under its encryption key."""
+        categories = tuple(categories)
+        now = self._clock()
+        signed = make_request(
+            key=self._keystore.signing("sign"),
+            iss=self.party,
+            aud=source,
+            jti=secrets.token_urlsafe(16),
+            now=now,
+            # As long as an order may live: an officer at the source may need weeks.
+            exp=now + ORDER_MAX_SECONDS,
+            purpose=purpose,
+            categories=categories,
+            client=client,
+            seal_to=self._keystore.decryption().kid,
+        )
+        body: Body = {
+            "client": client_body(client),
+            "purpose": purpose,
+            "source": source,
+            "categories": [str(category) for category in categories],
+            "worker": worker_body(worker),
+            "signed_request": signed,
+        }
+        if reason is not None:
+            body["reason"] = reason
+        return PreparedRequest(source, idempotency_key or secrets.token_urlsafe(24), body)
+
+    async def send(self, prepared: PreparedRequest, *, wait_seconds: int = 5) -> Exchange:
+        """Send a prepared request; sent again it is the same exchange, never a second one.
+
+        The gateway holds the call for at most `wait_seconds`; the state `forwarded` says that the
+        source needs longer.
+        """
+        return read_exchange(await self.send_for_response(prepared, wait_seconds=wait_seconds))
+
+    async def send_for_response(self, prepared: PreparedRequest, *, wait_seconds: int = 0) -> Response:
+        """Send a prepared request and return the gateway's answer as it came; see `send`."""
+        headers = {"Idempotency-Key": prepared.idempotency_key, "Prefer": f"wait={wait_seconds}"}
+        return await self._call("POST", _REQUESTS, prepared.body, headers, wait_seconds=wait_seconds)
+
+    async def request_dossier(
+        self,
+        client: ClientIdentifier,
+        *,
+        purpose: str,
+        source: str,
+        categories: Iterable[Category],
+        worker: Worker,
+        reason: str | None = None,
+        wait_seconds: int = 5,
+        idempotency_key: str | None = None,
+        patience_seconds: float = 60.0,
+        on_progress: Callable[[str, float], None] | None = None,
+    ) -> Exchange:
+        """Ask a source and wait for it: sign, send, and follow a `202` until it is settled.
+
+        Raises StillWaiting after `patience_seconds`, with the id to look it up by later.
+        """
+        prepared = self.prepare(
+            client,
+            purpose=purpose,
+            source=source,
+            categories=categories,
+            worker=worker,
+            reason=reason,
+            idempotency_key=idempotency_key,
+        )
+        try:
+            exchange = await self.send(prepared, wait_seconds=wait_seconds)
+        except GatewayUnreachable:
+            # Once more: a lost answer is no lost request, and the key makes it the same exchange.
+            exchange = await self.send(prepared, wait_seconds=wait_seconds)
+        if exchange.settled:
+            return exchange
+        return await self.follow(exchange.id, patience_seconds=patience_seconds, on_progress=on_progress)
+
+    async def follow(
+        self,
+        exchange: str,
+        *,
+        patience_seconds: float = 60.0,
+        on_progress: Callable[[str, float], None] | None = None,
+    ) -> Exchange:
+        """Look at a request until it is settled; `on_progress` is told its state and the seconds waited."""
+        began = time.monotonic()
+        while True:
+            response = await self._call("GET", f"{_REQUESTS}/{exchange}")
+            seen = read_exchange(response)
+            waited = time.monotonic() - began
+            if seen.settled:
+                return seen
+            if on_progress is not None:
+                on_progress(seen.state, waited)
+            pause = _retry_after(response)
+            if waited + pause > patience_seconds:
+                raise StillWaiting(exchange, waited)
+            await asyncio.sleep(pause)
+
+    async def get(self, exchange: str) -> Exchange:
+        """Look at a request once; what may be handed over is, each time by a fresh decision."""
+        return read_exchange(await self._call("GET", f"{_REQUESTS}/{exchange}"))
+
+    async def acknowledge(self, exchange: str, *, worker: Worker) -> Exchange:
+        """Say that the answer arrived whole; the gateway then deletes the sealed bytes."""
+        body: Body = {"worker": worker_body(worker)}
+        return read_exchange(await self._call("POST", f"{_REQUESTS}/{exchange}/acknowledgement", body))
+
+    async def cancel(self, exchange: str, *, worker: Worker) -> Exchange:
+        """Take a request back; the source is told to stop."""
+        body: Body = {"worker": worker_body(worker)}
+        return read_exchange(await self._call("POST", f"{_REQUESTS}/{exchange}/cancellation", body))
+
+    async def open(self, exchange: Exchange, *, source: str) -> OpenedDossier:
+        """Verify and decrypt an answer; raises ProofRefused, and then nothing was opened."""
+        return await open_answer(
+            exchange,
+            source=source,
+            party=self.party,
+            keystore=self._keystore,
+            key_directory=self._key_directory,
+        )
+
+    async def receipt(self, exchange: str) -> LedgerReceipt:
+        """Fetch the receipt of the last hand-over and prove that the ledger holds it.
+
+        Against the ledger's key in our own register; raises ProofRefused.
+        """
+        response = await self._call("GET", f"{_REQUESTS}/{exchange}/receipt")
+        try:
+            proof = LedgerProof.model_validate(response.body)
+            keys = await self._key_directory.keys("gateway", "receipt")
+        except (ValidationError, RegisterError, SessionError) as invalid:
+            raise ProofRefused("receipt_invalid", "The receipt cannot be read or verified.") from invalid
+        receipt = verify_receipt(proof.receipt, keys=keys, party=self.party, exchange=exchange)
+        return LedgerReceipt(receipt, verify_ledger_proof(receipt, proof, self._register), proof)
+
+    async def copy_ledger(self, on_progress: Callable[[int, int], None] | None = None) -> LedgerCopy:
+        """Copy the whole ledger, for an auditor to verify offline."""
+        return await copy_ledger(lambda path: self._call("GET", path), on_progress)
+
+
+def _retry_after(response: Response) -> float:
+    unverified = response.headers.get("Retry-After", "")
+    return min(max(float(unverified), 0.2), 30.0) if unverified.isdigit() else _POLL_SECONDS

@@ -1,0 +1,83 @@
+"""Errors of the requester's library. Each says what to do next, in words for the person who asked.
+
+RequesterError
+├── GatewayRefused      the gateway answered no: its code, status, next step and paragraph
+├── GatewayUnreachable  no answer, or none that can be read; the same call may be made again
+├── StillWaiting        the source has not answered within the time that the caller gave
+└── ProofRefused        an answer came, but its proof does not hold; nothing of it was opened
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class RequesterError(Exception):
+    """`code` is stable, `message` says what happened, `next_step` what helps."""
+
+    def __init__(self, code: str, message: str, next_step: str) -> None:
+        super().__init__(f"{message} {next_step}")
+        self.code = code
+        self.message = message
+        self.next_step = next_step
+
+
+class GatewayRefused(RequesterError):
+    """The gateway's problem document (RFC 9457), kept whole in `problem`."""
+
+    def __init__(self, status: int, problem: Mapping[str, object]) -> None:
+        title = _text(problem, "title") or f"The gateway answered {status}."
+        detail = _text(problem, "detail")
+        super().__init__(
+            _text(problem, "code") or f"status_{status}",
+            f"{title} {detail}" if detail and detail != title else title,
+            _text(problem, "next_step") or "Look the code up in docs/errors.md.",
+        )
+        self.status = status
+        self.problem = dict(problem)
+
+    @property
+    def paragraph(self) -> str | None:
+        """The paragraph of the agreement that the refusal rests on, where there is one."""
+        return _text(self.problem, "paragraph")
+
+
+class GatewayUnreachable(RequesterError):
+    """Nothing is known of what the gateway did; a call with an Idempotency-Key is safe to repeat."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(
+            "gateway_unreachable",
+            message,
+            "Check that the gateway runs and that its address is right, then make the same call again"
+            " with the same Idempotency-Key.",
+        )
+
+
+class StillWaiting(RequesterError):
+    """The exchange goes on without the caller; `exchange` is the id to look it up by."""
+
+    def __init__(self, exchange: str, waited_seconds: float) -> None:
+        super().__init__(
+            "still_waiting",
+            f"The source has not answered after {waited_seconds:.0f} s; a person may have to look.",
+            f"The request stays open. Look again later with its id, {exchange}.",
+        )
+        self.exchange = exchange
+
+
+class ProofRefused(RequesterError):
+    """The answer does not prove itself. Not a thing to retry: someone should know of it."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(
+            code,
+            message,
+            "Nothing was opened. Do not use this answer; report it, with the id of the request, to your"
+            " data-protection officer and to the party that answered.",
+        )
+
+
+def _text(problem: Mapping[str, object], name: str) -> str | None:
+    value = problem.get(name)
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,116 @@
+"""The agreement in force, as the rest of the gateway reads it: signed, checked, and looked up by key.
+
+    agreement.json + signatures/*.jws ──load──▶ Agreement     (verified against the party register)
+
+Who may receive what is the policy's question, not this module's; here stands what is needed before policy is
+asked (is this a category, a source, a scheme the source knows) and after (who is listed among partners).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from adapters.kit.register import Register, SignedAgreement, verify_agreement
+from adapters.kit.strict_json import StrictJsonError, loads
+from gateway.terms import AgreementInvalid, Terms, check
+
+__all__ = ["Agreement", "AgreementInvalid", "check", "load"]
+
+# A few thousand rules; an agreement that is larger is not one that people reviewed.
+MAX_AGREEMENT_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """A signed agreement whose form holds. Nothing changes it; another version is another object."""
+
+    signed: SignedAgreement
+    terms: Terms = field(repr=False)
+
+    @property
+    def digest(self) -> str:
+        """Return "sha-256:…" over the canonical agreement (RFC 8785); what the parties signed."""
+        return self.signed.digest
+
+    @property
+    def version(self) -> str:
+        """Return the version by which people call it; decisions cite the digest as well."""
+        return self.terms.version
+
+    @property
+    def signed_by(self) -> frozenset[str]:
+        """Return the parties whose signature on this digest was verified."""
+        return self.signed.signed_by
+
+    @cached_property
+    def unanswered(self) -> tuple[str, ...]:
+        """Return the open legal questions without an answer; in production there must be none."""
+        rows = self.terms.open_questions.items()
+        return tuple(sorted(name for name, row in rows if not row.answer.strip()))
+
+    def knows_category(self, category: str) -> bool:
+        """Tell whether the agreement lists this category."""
+        return category in self.terms.categories
+
+    def knows_party(self, party: str) -> bool:
+        """Tell whether this is a party of the agreement, signed or not."""
+        return party in self.terms.parties
+
+    def kind(self, party: str) -> str | None:
+        """Return the party's kind, None for who is no party."""
+        row = self.terms.parties.get(party)
+        return None if row is None else row.kind
+
+    def name(self, party: str) -> str | None:
+        """Return what people call the party, None for who is no party."""
+        row = self.terms.parties.get(party)
+        return None if row is None else row.name
+
+    def source_schemes(self, source_party: str) -> frozenset[str]:
+        """Return by which numbers this source knows a client; empty: it is no source."""
+        row = self.terms.sources.get(source_party)
+        return frozenset() if row is None else frozenset(scheme.value for scheme in row.identifier_schemes)
+
+    def may_be_asked_without_consent(self, source_party: str) -> bool:
+        """Tell whether this source may be asked when no consent covers the question."""
+        row = self.terms.sources.get(source_party)
+        return row is not None and row.may_be_asked_without_consent
+
+    def answered_by_gateway(self, category: str) -> bool:
+        """Tell whether the gateway answers this category itself, from the case."""
+        row = self.terms.categories.get(category)
+        return row is not None and row.answered_by == "gateway"
+
+    def listed_partners(self, parties: Iterable[str]) -> tuple[str, ...]:
+        """Return, sorted, those whose mere involvement may be told: no shelter, illness, guardian, court."""
+        listed = self.terms.parties
+        return tuple(sorted({p for p in parties if p in listed and listed[p].listed_among_partners}))
+
+
+def load(folder: Path, register: Register, now: int) -> Agreement:
+    """Read agreement.json and signatures/ of a deployment folder and return what they prove.
+
+    Raises AgreementInvalid where the document is no agreement, and the register's RegisterError where it is
+    not the one of the register, not signed by its founding set, or a signature does not verify.
+    """
+    data = _read(folder / "agreement.json")
+    terms = check(data)
+    unverified = {
+        path.stem: path.read_text("ascii").strip() for path in (folder / "signatures").glob("*.jws")
+    }
+    return Agreement(verify_agreement(data, unverified, register, now), terms)
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        data = loads(path.read_bytes(), max_bytes=MAX_AGREEMENT_BYTES)
+    except FileNotFoundError:
+        raise AgreementInvalid((f"There is no agreement at {path.name}.",)) from None
+    except StrictJsonError as error:
+        raise AgreementInvalid((f"{path.name} is not strict JSON ({error.code}).",)) from error
+    if not isinstance(data, dict):
+        raise AgreementInvalid((f"{path.name} is not an object.",))
+    return data

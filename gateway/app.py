@@ -1,0 +1,87 @@
+"""The composition root of the gateway: the one place that reads settings and chooses the parts.
+
+Order of making: public deployment data, keys, policy; then the store, which refuses a ledger that
+does not verify; then what speaks to others. A process that cannot have a part does not start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+
+from adapters.kit.keys import Keystore
+from adapters.kit.register import Register
+from gateway import agreement, parties
+from gateway.arrivals import Arrivals
+from gateway.clock import Clock, system_clock
+from gateway.dispatch import Dispatcher
+from gateway.http import cases, consents, dossier_requests, ledger, orders
+from gateway.http.app_factory import build_app
+from gateway.ledger.checkpoint import LedgerSigner
+from gateway.logs import configure_logs
+from gateway.parties import KeyLists
+from gateway.policy.wasm import WasmEngine
+from gateway.services import Services
+from gateway.settings import Settings
+from gateway.sources import Sources
+from gateway.storage.unit_of_work import Store
+from gateway.vault import Vault
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
+
+ROUTERS: tuple[APIRouter, ...] = (
+    dossier_requests.router,
+    cases.router,
+    consents.router,
+    orders.router,
+    ledger.router,
+)
+
+
+def create_app(settings: Settings, *, clock: Clock = system_clock) -> FastAPI:
+    """Make the gateway's application; its parts are opened when it starts and closed when it ends."""
+    configure_logs()
+    services = compose(settings, clock=clock)
+    return build_app(services, ROUTERS, lifespan=lambda _: _lifespan(services))
+
+
+def compose(settings: Settings, *, clock: Clock) -> Services:
+    """Open every part. Raises rather than start with one missing, unverified or out of step."""
+    register = Register.load(settings.deployment_folder)
+    in_force = agreement.load(settings.deployment_folder, register, clock())
+    keys = Keystore.load(settings.keys_folder, settings.keys_passphrase.get_secret_value())
+    build = settings.policies_folder / "build"
+    return Services(
+        settings=settings,
+        clock=clock,
+        vault=Vault(
+            lookup=keys.secret("lookup"), wrapping=keys.secret("wrapping"), retry=keys.secret("retry")
+        ),
+        store=Store.open(
+            settings.database_url, ledger=LedgerSigner(register.ledger_origin, keys.seed("checkpoint"))
+        ),
+        register=register,
+        agreement=in_force,
+        engine=WasmEngine.load(build, settings.policies_folder, in_force.signed),
+        keys=keys,
+        key_lists=KeyLists(settings.deployment_folder, register, clock),
+        sources=Sources(settings.sources, timeout_seconds=settings.source_timeout_seconds),
+        arrivals=Arrivals(),
+    )
+
+
+@asynccontextmanager
+async def _lifespan(services: Services) -> AsyncIterator[None]:
+    await services.store.write(lambda tx: parties.ensure_parties(tx, services.register))
+    dispatcher = Dispatcher(services)
+    dispatcher.start()
+    try:
+        yield
+    finally:
+        await dispatcher.stop()
+        await services.sources.close()
+        services.store.close()

@@ -1,0 +1,93 @@
+"""The parties and workers of the demonstration. Real organisations of the plan, invented workers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class CastWorker:
+    """A worker by pseudonym and role; no worker has a name here."""
+
+    id: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class CastParty:
+    """A party of the demonstration's register."""
+
+    id: str
+    kind: str
+    name: str
+    workers: tuple[CastWorker, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CastSource:
+    """A source: the folder under `adapters/` and the party whose dossiers it serves."""
+
+    name: str
+    party: str
+
+
+PARTIES = (
+    CastParty(
+        "vluchtelingenwerk",
+        "ngo",
+        "VluchtelingenWerk",
+        (
+            CastWorker("vw-balie-01", "desk"),
+            CastWorker("vw-balie-02", "desk"),
+            CastWorker("vw-regie-07", "casemanager"),
+            CastWorker("vw-jurist-12", "caseworker"),
+        ),
+    ),
+    CastParty(
+        "askv",
+        "ngo",
+        "ASKV Steunpunt Vluchtelingen",
+        (
+            CastWorker("askv-balie-1", "desk"),
+            CastWorker("askv-regie-2", "casemanager"),
+            CastWorker("askv-jurist-3", "caseworker"),
+        ),
+    ),
+    CastParty(
+        "leger-des-heils",
+        "ngo",
+        "Leger des Heils",
+        (CastWorker("ldh-regie-1", "casemanager"), CastWorker("ldh-begeleider-2", "caseworker")),
+    ),
+    CastParty(
+        "goedwerk",
+        "return_org",
+        "Goedwerk Foundation",
+        (CastWorker("gw-regie-1", "casemanager"), CastWorker("gw-begeleider-2", "caseworker")),
+    ),
+    CastParty(
+        "ind",
+        "ind",
+        "Immigratie- en Naturalisatiedienst",
+        (CastWorker("ind-contact-1", "source_officer"),),
+    ),
+    CastParty("dtv", "dtv", "Dienst Terugkeer en Vertrek", (CastWorker("dtv-regie-1", "source_officer"),)),
+    CastParty("avim", "avim", "AVIM", (CastWorker("avim-agent-1", "caseworker"),)),
+    CastParty(
+        "gemeente-amsterdam",
+        "municipality",
+        "Gemeente Amsterdam",
+        (CastWorker("ams-loket-1", "caseworker"),),
+    ),
+)
+
+SOURCES = (
+    CastSource("ind", "ind"),
+    CastSource("dtv", "dtv"),
+    CastSource("vvs", "vluchtelingenwerk"),
+)
+
+
+def party_name(party: str) -> str:
+    """Say a party's name as people know it."""
+    return next((one.name for one in PARTIES if one.id == party), party)

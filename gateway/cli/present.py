@@ -1,0 +1,102 @@
+"""Show people what happened, and machines the same as JSON; errors always end with what to do next."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from adapters.requester import RequesterError
+
+T = TypeVar("T")
+
+out = Console()
+# Errors and progress go here, so that `--json` on standard output stays one JSON document.
+err = Console(stderr=True)
+
+SANDBOX = typer.Option(
+    "--sandbox",
+    envvar="POORT_SANDBOX",
+    help="The file that `poort up` writes. Without it the POORT_REQUESTER_… variables count.",
+)
+AS_PARTY = typer.Option("--as", envvar="POORT_AS", help="The party to act for, as the sandbox names it.")
+AS_JSON = typer.Option("--json", help="Print one JSON document, for machines.")
+CLIENT = typer.Option(
+    "--client",
+    help="Who it is about: a persona of the sandbox (`amina`), `v-number:…` or `party-number:…`;"
+    " `-` reads it from standard input, where no shell history keeps it.",
+)
+WORKER = typer.Option("--worker", help="The worker who acts: a pseudonym of your party.")
+
+
+def run(work: Coroutine[Any, Any, T], *, as_json: bool) -> T:
+    """Run a command's work; end with exit code 1 and the next step when it is refused or fails."""
+    from adapters.requester import RequesterError
+
+    try:
+        return asyncio.run(work)
+    except RequesterError as error:
+        fail_with(error, as_json=as_json)
+
+
+def fail_with(error: RequesterError, *, as_json: bool) -> NoReturn:
+    """Print an error and leave with exit code 1."""
+    from adapters.requester import GatewayRefused
+
+    paragraph = error.paragraph if isinstance(error, GatewayRefused) else None
+    if as_json:
+        problem = {"code": error.code, "message": error.message, "next_step": error.next_step}
+        print_json(problem | ({"paragraph": paragraph} if paragraph else {}))
+    else:
+        err.print(f"[bold red]{error.code}[/]  {error.message}", highlight=False)
+        if paragraph:
+            err.print(f"  agreement: {paragraph}", highlight=False)
+        err.print(f"  next step: {error.next_step}", highlight=False)
+    raise typer.Exit(1)
+
+
+def fail(message: str) -> NoReturn:
+    """Print what went wrong outside the gateway, and leave with exit code 1."""
+    err.print(f"[bold red]failed[/]  {message}", highlight=False)
+    raise typer.Exit(1)
+
+
+def print_json(value: object) -> None:
+    """Print one JSON document."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def print_document(document: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print a resource of the API as it came, or as a short table."""
+    if as_json:
+        print_json(document)
+        return
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for name, value in document.items():
+        table.add_row(f"[dim]{name}[/]", _text(value))
+    out.print(table)
+
+
+def read_json_file(path: Path) -> Any:
+    """Read a JSON file that the caller named; leave with exit code 1 if it is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        fail(f"There is no file {path}.")
+    except (OSError, ValueError):
+        fail(f"{path} is not a JSON file that can be read.")
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "  ".join(f"{name}: {_text(one)}" for name, one in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "\n".join(_text(one) for one in value) if value else "—"
+    return "—" if value is None else str(value)

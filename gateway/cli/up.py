@@ -1,0 +1,138 @@
+"""`poort up`: keep the whole stack running on loopback, and write how to use it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gateway.cli.present import err, fail, out
+
+if TYPE_CHECKING:
+    from gateway.cli.provision import Deployment
+
+VAR = Path("var")
+Folder = Annotated[Path, typer.Option("--folder", help="Where keys, databases and logs go.")]
+
+
+def up(
+    port: Annotated[int | None, typer.Option(help="The gateway's port; any free one if not given.")] = None,
+    folder: Folder = VAR,
+) -> None:
+    """Start gateway, adapters and simulated agencies, and keep them running until Ctrl-C.
+
+    Keys, the agreement's signatures and the databases are made anew each time.
+    """
+    from gateway.cli.processes import choose_addresses, processes
+    from gateway.cli.provision import ProvisionFailed, provision
+    from gateway.cli.stack import StackFailed, running
+    from gateway.clock import system_clock
+
+    sandbox = folder / "sandbox.json"
+    try:
+        deployment = provision(folder.resolve(), choose_addresses(port), now=system_clock())
+        with err.status("Starting …") as status:
+            started = running(
+                processes(deployment),
+                folder / "logs",
+                lambda name, seconds: status.update(f"{name} is ready ({seconds:.1f} s) …"),
+            )
+            with started as stack:
+                status.stop()
+                write_sandbox(sandbox, deployment)
+                _tell(sandbox, deployment)
+                while True:
+                    time.sleep(0.5)
+                    stack.watch()
+    except (StackFailed, ProvisionFailed) as failed:
+        fail(str(failed))
+    except KeyboardInterrupt:
+        err.print("Stopped.")
+    finally:
+        # Its keys belong to processes that no longer run.
+        sandbox.unlink(missing_ok=True)
+
+
+def provision_only(
+    folder: Folder = VAR, port: Annotated[int, typer.Option(help="The gateway's port.")] = 8400
+) -> None:
+    """Make the keys, register and signed agreement of a demonstration, and start nothing."""
+    from gateway.cli.processes import choose_addresses
+    from gateway.cli.provision import ProvisionFailed, provision
+    from gateway.cli.stack import StackFailed
+    from gateway.clock import system_clock
+
+    try:
+        deployment = provision(folder.resolve(), choose_addresses(port), now=system_clock())
+    except (ProvisionFailed, StackFailed) as failed:
+        fail(str(failed))
+    out.print(
+        f"Keys of {len(deployment.holders)} holders are in {folder}/keys, public data in {folder}/deployment."
+    )
+
+
+def write_sandbox(path: Path, deployment: Deployment) -> None:
+    """Write everything that it takes to drive the stack from outside; mode 0600, replaced each time."""
+    path.unlink(missing_ok=True)
+    # Created with its mode: there is no moment at which others can read it.
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        json.dump(sandbox_content(deployment), file, indent=1, ensure_ascii=False)
+        file.write("\n")
+
+
+def sandbox_content(deployment: Deployment) -> dict[str, Any]:
+    """Collect base URLs, the parties with their keys and workers, and the personas."""
+    from adapters.simulation.personas import PERSONAS
+    from gateway.cli.cast import PARTIES
+
+    register = deployment["gateway"].deployment_folder / "register.json"
+    return {
+        "gateway": deployment.addresses.gateway,
+        "adapters": dict(deployment.addresses.adapters),
+        "simulators": dict(deployment.addresses.simulators),
+        "register": json.loads(register.read_bytes()),
+        "parties": {
+            party.id: {
+                "name": party.name,
+                "kind": party.kind,
+                "client_id": party.id,
+                "workers": [{"id": worker.id, "role": worker.role} for worker in party.workers],
+                "private_keys": deployment[party.id].keystore().unsafe_export_private(),
+            }
+            for party in PARTIES
+        },
+        "personas": [
+            {
+                "name": persona.name,
+                "story": persona.story,
+                "v_number": persona.v_number,
+                "vvs_number": persona.vvs_number,
+            }
+            for persona in PERSONAS
+        ],
+    }
+
+
+def _tell(sandbox: Path, deployment: Deployment) -> None:
+    out.print(
+        f"\n[bold]Dossierpoort runs[/] at {deployment.addresses.gateway} (loopback only)", highlight=False
+    )
+    for name, url in deployment.addresses.adapters.items():
+        simulator = deployment.addresses.simulators[name]
+        out.print(f"  adapter {name:<4} {url}   its agency's system, simulated: {simulator}", highlight=False)
+    out.print(f"\nParties, their keys and workers, and the personas: [bold]{sandbox}[/]", highlight=False)
+    out.print("\nTry, in another terminal:", highlight=False)
+    out.print(
+        f"  poort case open --sandbox {sandbox} --as vluchtelingenwerk --client amina \\\n"
+        "      --worker vw-balie-01 --casemanager vw-regie-07 --with vw-jurist-12\n"
+        f"  poort case confirm <id> --sandbox {sandbox} --as vluchtelingenwerk --worker vw-balie-02\n"
+        f"  poort request ask --sandbox {sandbox} --as vluchtelingenwerk --client amina \\\n"
+        "      --worker vw-jurist-12 --purpose legal_screening --source ind \\\n"
+        "      --category perspective --category partners --category decisions\n"
+        "\nThe tutorial goes on from here: docs/tutorial.md. Ctrl-C stops everything.",
+        highlight=False,
+    )

@@ -1,0 +1,108 @@
+"""Where the story plays: the parties with their libraries, and what earlier steps left behind."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from adapters.kit.register import Register
+from adapters.protocol import Category, ClientIdentifier, Role, Scheme, Worker
+from adapters.requester import LedgerReceipt, Requester
+from adapters.simulation.personas import BY_NAME
+from gateway.cli.cast import PARTIES
+from gateway.cli.connect import Identity, connected
+from gateway.cli.facts import Asked, Facts
+from gateway.cli.provision import Deployment
+
+VW = "vluchtelingenwerk"
+IND = "ind"
+PURPOSE = "legal_screening"
+
+
+@dataclass(slots=True)
+class World:
+    """What the steps share. A step may rely on what the steps before it left here."""
+
+    deployment: Deployment
+    folder: Path  # for what the story writes
+    requesters: dict[str, Requester]
+    consent: str = ""
+    receipts: list[LedgerReceipt] = field(default_factory=list)
+    kept_checkpoint: str = ""
+
+    @property
+    def vluchtelingenwerk(self) -> Requester:
+        """The party that most of the story is about."""
+        return self.requesters[VW]
+
+    @property
+    def amina(self) -> ClientIdentifier:
+        """The client that most of the story is about."""
+        return persona("amina")
+
+    async def ask(
+        self,
+        facts: Facts,
+        by: str,
+        client: ClientIdentifier,
+        categories: Iterable[Category],
+        *,
+        source: str = IND,
+        purpose: str = PURPOSE,
+        remark: str = "",
+    ) -> Asked:
+        """Ask as a party's caseworker, open what comes, and tell it."""
+        requester = self.requesters[by]
+        began = time.monotonic()
+        exchange = await requester.request_dossier(
+            client,
+            purpose=purpose,
+            source=source,
+            categories=categories,
+            worker=worker_of(by, Role.CASEWORKER),
+        )
+        dossier = await requester.open(exchange, source=source) if exchange.answer is not None else None
+        asked = Asked(by, source, purpose, time.monotonic() - began, exchange, dossier, remark)
+        facts.told.append(asked)
+        return asked
+
+    async def prove(self, by: str, exchange: str) -> LedgerReceipt:
+        """Fetch a receipt, verify it down to the ledger, and keep it for the last step."""
+        proven = await self.requesters[by].receipt(exchange)
+        self.receipts.append(proven)
+        return proven
+
+
+@asynccontextmanager
+async def inhabited(deployment: Deployment, folder: Path) -> AsyncIterator[World]:
+    """Connect every party with its own keys and its own copy of the register."""
+    async with AsyncExitStack() as connections:
+        requesters = {
+            party.id: await connections.enter_async_context(
+                connected(
+                    Identity(
+                        party.id,
+                        deployment.addresses.gateway,
+                        deployment[party.id].keystore(),
+                        Register.load(deployment[party.id].deployment_folder),
+                    )
+                )
+            )
+            for party in PARTIES
+        }
+        yield World(deployment, folder, requesters)
+
+
+def persona(name: str) -> ClientIdentifier:
+    """Name a persona of the sandbox by its V-number."""
+    return ClientIdentifier(scheme=Scheme.V_NUMBER, value=BY_NAME[name].v_number)
+
+
+def worker_of(party: str, role: Role, number: int = 0) -> Worker:
+    """Find a worker of a party in this role; `number` tells two of them apart."""
+    cast = next(one for one in PARTIES if one.id == party)
+    found = [worker for worker in cast.workers if worker.role == role.value]
+    return Worker(id=found[number].id, role=role)

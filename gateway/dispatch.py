@@ -1,0 +1,132 @@
+"""Bring what waits in the outbox to its source, and open exchanges to their end when time is over.
+
+Runs beside the requests. Everything it does may be repeated: at the source an order is idempotent
+by exchange, and a restarted gateway sends the same bytes again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from sqlalchemy import Connection, Row, delete, select, update
+
+from gateway import exchange, exchange_recording, exchange_records
+from gateway.errors import GatewayError, SourceTrouble
+from gateway.oauth import replay
+from gateway.storage.tables import exchanges, idempotency, outbox
+
+if TYPE_CHECKING:
+    from gateway.services import Services
+    from gateway.stages import Exchange
+    from gateway.storage.unit_of_work import Transaction
+
+_POLL_SECONDS = 0.25
+_BATCH = 32
+_BACKOFF_SECONDS = (1, 2, 5, 15, 60, 300)
+
+_log = structlog.get_logger("gateway.dispatch")
+
+
+class Dispatcher:
+    """Two loops: the outbox, and what has expired."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin; the loops outlive every error but cancellation."""
+        sweep = self._services.settings.retention_sweep_seconds
+        self._tasks = [
+            asyncio.create_task(self._repeat(self.send_due, _POLL_SECONDS)),
+            asyncio.create_task(self._repeat(self.end_expired, sweep)),
+        ]
+
+    async def stop(self) -> None:
+        """End both loops; what was under way is sent again after the next start."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def send_due(self) -> None:
+        """Send what is due, the messages of one exchange in the order in which they were made."""
+        now = self._services.clock()
+        due = await self._services.store.read(lambda conn: _due(conn, now))
+        await asyncio.gather(*(self._send(row) for row in due))
+
+    async def end_expired(self) -> None:
+        """Expire exchanges whose time is over and forget single-use keys that no longer matter."""
+        now = self._services.clock()
+        for row in await self._services.store.read(lambda conn: _expired(conn, now)):
+            await exchange_recording.end(self._services, row, "expired")
+        await self._services.store.write(lambda tx: _forget(tx, now))
+
+    async def _send(self, row: Row[Any]) -> None:
+        try:
+            if row.topic == "order":
+                current = await self._services.store.read(
+                    lambda conn: exchange_records.present(conn, row.exchange_id)
+                )
+                if current.state == "forwarded":
+                    await exchange.forward(self._services, current)
+                else:
+                    await self._services.store.write(lambda tx: _sent(tx, row.id))
+            else:
+                await self._services.sources.send_cancellation(row.source, row.exchange_id, row.body)
+                await self._services.store.write(lambda tx: _sent(tx, row.id))
+        except SourceTrouble as trouble:
+            _log.warning("outbox.not_delivered", topic=row.topic, source=row.source, code=trouble.code)
+            await self._services.store.write(lambda tx: _later(tx, row, self._services.clock()))
+
+    async def _repeat(self, work: Any, seconds: float) -> None:
+        while True:
+            try:
+                await work()
+            except GatewayError as error:
+                _log.error("dispatch.failed", code=error.code)
+            except Exception as error:  # a loop that dies would strand orders: log the type, go on
+                _log.error("dispatch.failed", error=type(error).__name__)
+            await asyncio.sleep(seconds)
+
+
+def _due(conn: Connection, now: int) -> Sequence[Row[Any]]:
+    rows = conn.execute(
+        select(outbox).where(outbox.c.next_attempt_at <= now).order_by(outbox.c.id).limit(_BATCH)
+    ).all()
+    seen: set[str] = set()
+    oldest = []
+    for row in rows:
+        if row.exchange_id not in seen:
+            seen.add(row.exchange_id)
+            oldest.append(row)
+    return oldest
+
+
+def _expired(conn: Connection, now: int) -> list[Exchange]:
+    ids = conn.execute(
+        select(exchanges.c.id)
+        .where(exchanges.c.state.in_(("forwarded", "answered")), exchanges.c.expires_at <= now)
+        .limit(_BATCH)
+    ).scalars()
+    return [exchange_records.present(conn, exchange_id) for exchange_id in ids.all()]
+
+
+def _sent(tx: Transaction, row_id: int) -> None:
+    tx.conn.execute(delete(outbox).where(outbox.c.id == row_id))
+
+
+def _later(tx: Transaction, row: Row[Any], now: int) -> None:
+    wait = _BACKOFF_SECONDS[min(row.attempts, len(_BACKOFF_SECONDS) - 1)]
+    tx.conn.execute(
+        update(outbox)
+        .where(outbox.c.id == row.id)
+        .values(attempts=row.attempts + 1, next_attempt_at=now + wait)
+    )
+
+
+def _forget(tx: Transaction, now: int) -> None:
+    replay.forget_expired(tx, now)
+    tx.conn.execute(delete(idempotency).where(idempotency.c.expires_at <= now))

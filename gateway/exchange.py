@@ -1,0 +1,160 @@
+"""THE SPINE: one dossier request, from the question to the answer (DESIGN §2).
+
+    ask        1 the agreement alone   2 facts   3 policy   4 record, then forward
+    take_in      the source's answer, at once or weeks later
+    hand_over  5 check again, record under the ledger's lock   6 answer
+
+Not its own steps: who calls (`gateway.oauth.resource`), that the party signed what the body says
+(`gateway.submission`), the transactions themselves (`gateway.exchange_recording`), and what an
+answer looks like on the wire (`gateway.http.dossier_requests`).
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from gateway import exchange_recording as recording
+from gateway import exchange_records, facts, receipts, release
+from gateway.errors import Refused, SourceTrouble, Unavailable
+from gateway.exchange_recording import FactsChanged
+from gateway.stages import Decided, Delivery, Exchange
+
+if TYPE_CHECKING:
+    from adapters.protocol import Answer
+    from gateway.ledger.entry import Recorded
+    from gateway.services import Services
+    from gateway.stages import SubmittedRequest
+
+# A decision whose facts changed before it was recorded is made anew this often, then given up.
+_ATTEMPTS = 2
+
+
+async def ask(services: Services, request: SubmittedRequest) -> Exchange:
+    """Decide on a request, record the decision, and forward what may be asked.
+
+    On return the decision is durable, refusals too. Raises Conflict for a reused key or signed
+    request, SourceTrouble when the source cannot be reached now: the order is kept and sent again,
+    and the same call meets the same exchange.
+    """
+    retried = await services.store.read(lambda conn: exchange_records.find_retried(conn, request))
+    if retried is not None:
+        return retried
+
+    # 1 What the agreement alone refuses, before anything is looked up about anyone.
+    now = services.clock()
+    alone = await services.engine.decide(facts.question_without_facts(request, now=now))
+    if alone.refusal is not None:
+        return await recording.refuse_by_agreement(services, request, alone.refusal, now=now)
+
+    for _ in range(_ATTEMPTS):
+        # 2 Facts, in one snapshot.
+        now = services.clock()
+        known = await services.store.read(lambda conn: facts.gather_for_request(conn, services, request))
+        # 3 Policy.
+        verdict = await services.engine.decide(facts.question(known, request, now=now))
+        if verdict.refusal is not None:
+            return await recording.refuse_by_agreement(services, request, verdict.refusal, now=now)
+        # 4 Record: the decision stands only if no fact changed meanwhile. Then forward.
+        with suppress(FactsChanged):
+            exchange = await recording.record_decision(services, request, Decided(known, verdict), now=now)
+            return await forward(services, exchange)
+    raise Unavailable("facts_changing", retry_after_seconds=1)
+
+
+async def forward(services: Services, exchange: Exchange) -> Exchange:
+    """Send a committed order and take in what comes back at once; safe to repeat.
+
+    Raises SourceTrouble. After `source_unavailable` the order still waits in the outbox.
+    """
+    if exchange.state != "forwarded" or exchange.order_jws is None:
+        return exchange
+    try:
+        answer = await services.sources.send_order(exchange.source, exchange.order_jws)
+    except SourceTrouble as trouble:
+        trouble.extra["id"] = exchange.id
+        if trouble.code != "source_unavailable":
+            await recording.end(services, exchange, "failed", failure=trouble.code)
+        raise
+    if answer is not None:
+        return await take_in(services, exchange, answer)
+    await services.store.write(lambda tx: exchange_records.order_arrived(tx.conn, exchange.id))
+    return exchange
+
+
+async def take_in(services: Services, exchange: Exchange, unverified: Answer) -> Exchange:
+    """Keep a source's answer, sealed and proven, until it is collected; wake whoever waits for it.
+
+    The same answer again is the same event. Raises SourceTrouble for an answer that is not exactly
+    what was ordered: nothing of it is kept, and the exchange is `failed`.
+    """
+    if exchange.state != "forwarded":
+        return exchange
+    try:
+        release.verify_answer(services, exchange, unverified, now=services.clock())
+    except SourceTrouble as trouble:
+        trouble.extra["id"] = exchange.id
+        await recording.end(services, exchange, "failed", failure=trouble.code)
+        raise
+    answered = await recording.keep_answer(services, exchange, unverified)
+    services.arrivals.ring(exchange.id)
+    return answered
+
+
+async def hand_over(services: Services, exchange: Exchange) -> Delivery:
+    """Answer for an exchange as things stand now; what leaves was recorded a moment before.
+
+    The first POST, its replay and a later GET all end here, for the worker named in the request.
+    Raises Refused, with paragraph and receipt, for what the agreement alone refused; Unavailable
+    when the record cannot be written: nothing leaves.
+    """
+    if exchange.state != "answered":
+        return await _without_content(services, exchange)
+    for _ in range(_ATTEMPTS):
+        # 5 Check again, with fresh facts; keep only what is permitted now …
+        now = services.clock()
+        permit = await release.recheck(services, exchange, now=now)
+        leaving = release.minimise(await _held(services, exchange, permit), permit)
+        # … and one transaction proves that no fact changed, and records what leaves.
+        with suppress(FactsChanged):
+            recorded = await recording.record_hand_over(services, exchange, leaving)
+            # 6 Answer: after COMMIT.
+            return _delivery(services, exchange, leaving, recorded)
+        exchange = await _present(services, exchange.id)
+        if exchange.state != "answered":
+            return await _without_content(services, exchange)
+    raise Unavailable("facts_changing", retry_after_seconds=1)
+
+
+async def _present(services: Services, exchange_id: str) -> Exchange:
+    return await services.store.read(lambda conn: exchange_records.present(conn, exchange_id))
+
+
+async def _held(services: Services, exchange: Exchange, permit: release.ReleasePermit) -> release.HeldAnswer:
+    return await services.store.read(lambda conn: release.held_answer(conn, services, exchange, permit))
+
+
+def _delivery(
+    services: Services, exchange: Exchange, leaving: release.Release, recorded: Recorded
+) -> Delivery:
+    state = leaving.state
+    return Delivery(
+        exchange,
+        state,
+        recorded,
+        receipts.sign(services, exchange, recorded),
+        baseline=leaving.baseline if state == "answered" else None,
+        sealed=leaving.sealed,
+        attestation=leaving.attestation,
+        obligations=leaving.permit.verdict.obligations if state == "answered" else None,
+    )
+
+
+async def _without_content(services: Services, exchange: Exchange) -> Delivery:
+    """Answer for an exchange from which nothing leaves (yet, or any more), as it was recorded."""
+    recorded = await services.store.read(lambda conn: receipts.last_entry(conn, services, exchange))
+    receipt = receipts.sign(services, exchange, recorded)
+    if exchange.state == "refused" and exchange.failure is not None:
+        paragraph = recorded.detail.get("paragraph")
+        raise Refused(exchange.failure, extra={"id": exchange.id, "paragraph": paragraph, "receipt": receipt})
+    return Delivery(exchange, exchange.state, recorded, receipt)

@@ -1,0 +1,285 @@
+"""The transactions of an exchange: each writes the state, and the ledger entry that proves it, or neither."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gateway import clients, consents, exchange_records, facts, orders, receipts
+from gateway.ledger.entry import Kind, Recorded, record
+from gateway.stages import Exchange
+from gateway.vault import new_id
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from adapters.protocol import Answer
+    from gateway.ledger.commitment import Json
+    from gateway.policy.port import CategoryDecision, Refusal
+    from gateway.release import Release
+    from gateway.services import Services
+    from gateway.stages import Decided, State, SubmittedRequest
+    from gateway.storage.unit_of_work import Transaction
+
+# The first try to send an order is the caller's own; the dispatcher keeps off meanwhile.
+_FIRST_SEND_SECONDS = 15
+
+
+class FactsChanged(Exception):
+    """Between reading the facts and recording on them one of them changed: nothing was written."""
+
+
+async def refuse_by_agreement(
+    services: Services, request: SubmittedRequest, refusal: Refusal, *, now: int
+) -> Exchange:
+    """Record a refusal that rests on the agreement alone and tells nothing about any client."""
+    exchange = replace(_new(services, request, "refused", now=now), failure=refusal.code)
+    said = receipts.detail(exchange, (), {}, now=now, refusal=refusal.code, paragraph=refusal.paragraph)
+
+    def write(tx: Transaction) -> Exchange:
+        taken = _claimed(tx, request, exchange, now=now)
+        return taken or _store(tx, services, request, exchange, Kind.REQUEST_REFUSED, said)
+
+    return await services.store.write(write)
+
+
+async def record_decision(
+    services: Services, request: SubmittedRequest, decided: Decided, *, now: int
+) -> Exchange:
+    """Write exchange, order and ledger entry in one transaction, or raise FactsChanged."""
+    exchange = _new(services, request, _state_of(decided), now=now)
+    decisions: tuple[CategoryDecision, ...] = ()
+    client = decided.facts.client
+    if exchange.state != "nothing_to_share" and client is not None:
+        decisions = decided.verdict.decisions
+        exchange = replace(exchange, client_id=client.id, ordered=orders.to_order(decided))
+    if exchange.state == "forwarded" and client is not None:
+        wanted = {entry.consent for entry in exchange.ordered.values() if entry.consent}
+        held: Mapping[str, str] = {}
+        if wanted:
+            held = await services.store.read(
+                lambda conn: consents.statements_for(conn, services, client, wanted, request.source)
+            )
+        order = orders.make(services, request, exchange, held, now=now)
+        exchange = replace(exchange, order_jws=order.jws, order_digest=order.digest)
+    said = receipts.detail(
+        exchange, decisions, decided.facts.consent_names, now=now, order=exchange.order_digest
+    )
+
+    def write(tx: Transaction) -> Exchange:
+        taken = _claimed(tx, request, exchange, now=now)
+        if taken is not None:
+            return taken
+        at = services.clock()
+        if not facts.still_stand(tx.conn, decided.facts.footing) or not decided.holds(at):
+            raise FactsChanged
+        stored = _store(tx, services, request, exchange, _DECISION[exchange.state], said)
+        if stored.state == "forwarded":
+            orders.queue_order(tx.conn, stored, not_before=at + _FIRST_SEND_SECONDS)
+        return stored
+
+    return await services.store.write(write)
+
+
+async def keep_answer(services: Services, exchange: Exchange, answer: Answer) -> Exchange:
+    """Keep a verified answer; what a withdrawal took the ground from meanwhile is not even kept."""
+    return await services.store.write(lambda tx: _keep(tx, services, exchange, answer))
+
+
+def _keep(tx: Transaction, services: Services, exchange: Exchange, answer: Answer) -> Exchange:
+    current = exchange_records.present(tx.conn, exchange.id)
+    if current.state != "forwarded" or current.client_id is None:
+        return current
+    kept = [
+        (document.category.value, document.jwe)
+        for document in answer.sealed
+        if not current.ordered[document.category.value].lost
+    ]
+    key = _client(tx.conn, services, current.client_id).key
+    sealed = key.seal(answer.attestation.encode(), place=attestation_place(current.id))
+    exchange_records.store_documents(tx.conn, current.id, kept)
+    exchange_records.order_arrived(tx.conn, current.id)
+    exchange_records.move(tx.conn, current.id, "answered", where=("forwarded",), attestation_sealed=sealed)
+    return replace(current, state="answered", attestation_sealed=sealed)
+
+
+async def record_hand_over(services: Services, exchange: Exchange, leaving: Release) -> Recorded:
+    """Write what leaves, if every fact that it stands on still stands; else raise FactsChanged."""
+    return await services.store.write(lambda tx: _hand_over(tx, services, exchange, leaving))
+
+
+def _hand_over(tx: Transaction, services: Services, exchange: Exchange, leaving: Release) -> Recorded:
+    permit = leaving.permit
+    at = services.clock()
+    if exchange_records.present(tx.conn, exchange.id).state != "answered":
+        raise FactsChanged
+    if not facts.still_stand(tx.conn, permit.footing) or not permit.holds(at):
+        raise FactsChanged
+    said = receipts.detail(
+        exchange,
+        permit.decisions,
+        permit.facts.consent_names,
+        now=at,
+        attestation=receipts.digest(leaving.attestation) if leaving.attestation else None,
+        refusal=permit.verdict.refusal.code if permit.verdict.refusal else None,
+    )
+    recorded = _record(tx, services, exchange, _HANDED_OVER[leaving.state], said, at)
+    if permit.decisions:
+        exchange_records.insert_hand_over(
+            tx.conn,
+            hand_over_id=new_id(),
+            exchange_id=exchange.id,
+            decisions=permit.decisions,
+            index=recorded.index,
+            now=at,
+        )
+    return recorded
+
+
+async def end(services: Services, exchange: Exchange, state: State, *, failure: str | None = None) -> bool:
+    """Bring an open exchange to its end and delete what the gateway still holds of it.
+
+    False if it had ended otherwise before.
+    """
+
+    def write(tx: Transaction) -> bool:
+        where = _ENDS_FROM[state]
+        if not exchange_records.move(tx.conn, exchange.id, state, where=where, failure=failure):
+            return False
+        at = services.clock()
+        if state in ("cancelled", "expired"):
+            lost = {exchange.id: tuple(exchange.ordered)}
+            orders.queue_cancellations(tx, services=services, lost=lost, now=at)
+        exchange_records.drop_content(tx.conn, exchange.id)
+        said = receipts.detail(exchange, (), {}, now=at, failure=failure)
+        _record(tx, services, exchange, _ENDED[state], said, at)
+        return True
+
+    done = await services.store.write(write)
+    services.arrivals.ring(exchange.id)
+    return done
+
+
+def attestation_place(exchange_id: str) -> str:
+    """Name the one place where this attestation opens."""
+    return f"exchanges.attestation_sealed:{exchange_id}"
+
+
+def _state_of(decided: Decided) -> State:
+    involvement = decided.facts.involvement
+    if not (involvement.on_case and involvement.worker_on_case):
+        return "nothing_to_share"
+    if not decided.permitted:
+        return "refused"
+    asked = {decision.category for decision in decided.permitted} - orders.ANSWERED_HERE
+    return "forwarded" if asked else "answered"
+
+
+_DECISION: dict[State, Kind] = {
+    "nothing_to_share": Kind.NOTHING_TO_SHARE,
+    "refused": Kind.REQUEST_REFUSED,
+    "forwarded": Kind.REQUEST_FORWARDED,
+    "answered": Kind.REQUEST_FORWARDED,
+}
+_HANDED_OVER: dict[State, Kind] = {
+    "nothing_to_share": Kind.NOTHING_TO_SHARE,
+    "refused": Kind.REQUEST_REFUSED,
+    "answered": Kind.HANDED_OVER,
+}
+_ENDED: dict[State, Kind] = {
+    "failed": Kind.SOURCE_FAILED,
+    "collected": Kind.ANSWER_COLLECTED,
+    "cancelled": Kind.REQUEST_CANCELLED,
+    "expired": Kind.REQUEST_EXPIRED,
+}
+_ENDS_FROM: dict[State, tuple[State, ...]] = {
+    "failed": ("forwarded",),
+    "collected": ("answered",),
+    "cancelled": ("forwarded", "answered"),
+    "expired": ("forwarded", "answered"),
+}
+
+
+def _new(services: Services, request: SubmittedRequest, state: State, *, now: int) -> Exchange:
+    owner = facts.number_owner(request.client, request.source)
+    return Exchange(
+        id=new_id(),
+        requester=request.party,
+        worker_id=request.worker.id,
+        worker_role=request.worker.role.value,
+        purpose=request.purpose,
+        source=request.source,
+        categories=request.categories,
+        subject=services.vault.subject(request.client.scheme.value, owner, request.client.value),
+        client_id=None,
+        state=state,
+        agreement_digest=services.agreement.digest,
+        ordered={},
+        order_jws=None,
+        order_digest=None,
+        attestation_sealed=None,
+        failure=None,
+        created_at=now,
+        expires_at=request.expires_at,
+        ledger_index=-1,
+    )
+
+
+def _claimed(tx: Transaction, request: SubmittedRequest, exchange: Exchange, *, now: int) -> Exchange | None:
+    """Claim the idempotency key for this exchange; return the earlier one if it was claimed before."""
+    taken_by = exchange_records.claim_idempotency(
+        tx.conn,
+        party=request.party,
+        key=request.idempotency_key,
+        fingerprint=request.fingerprint,
+        resource_id=exchange.id,
+        now=now,
+    )
+    return None if taken_by == exchange.id else exchange_records.present(tx.conn, taken_by)
+
+
+def _client(conn: Connection, services: Services, client_id: str) -> clients.ClientRef:
+    client = clients.by_id(conn, services.vault, client_id)
+    if client is None:
+        raise FactsChanged
+    return client
+
+
+def _store(
+    tx: Transaction,
+    services: Services,
+    request: SubmittedRequest,
+    exchange: Exchange,
+    kind: Kind,
+    said: Mapping[str, Json],
+) -> Exchange:
+    recorded = _record(tx, services, exchange, kind, said, services.clock())
+    stored = replace(exchange, ledger_index=recorded.index)
+    exchange_records.insert_exchange(tx.conn, stored, request.jti)
+    return stored
+
+
+def _record(
+    tx: Transaction,
+    services: Services,
+    exchange: Exchange,
+    kind: Kind,
+    said: Mapping[str, Json],
+    at: int,
+) -> Recorded:
+    # A stranger's request is recorded under the stranger's own key, whoever it was about (promise 7).
+    key = services.vault.party_key(exchange.requester)
+    if exchange.client_id is not None:
+        key = _client(tx.conn, services, exchange.client_id).key
+    return record(
+        tx,
+        kind=kind,
+        detail=said,
+        key=key,
+        now=at,
+        party_id=exchange.requester,
+        client_id=exchange.client_id,
+        subject=exchange.subject,
+        exchange_id=exchange.id,
+    )

@@ -1,0 +1,172 @@
+"""Gather what policy may know of one request, in one snapshot, and say later whether it still stands.
+
+For a party that is on no case of whoever it names, known and unknown clients take the same path:
+one look-up that misses in `reach`, nothing after it that depends on the client (promise 7).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, and_, exists, select
+
+from adapters.protocol import ClientIdentifier, Scheme
+from consent import repository
+from gateway import cases, clients, consents
+from gateway.policy.port import Question
+from gateway.stages import Facts, Footing
+from gateway.storage.tables import clients as clients_table
+from gateway.storage.tables import gateway_state, parties
+
+if TYPE_CHECKING:
+    from gateway.clients import ClientRef
+    from gateway.policy.port import ConsentFact
+    from gateway.services import Services
+    from gateway.stages import Exchange, SubmittedRequest
+
+
+def number_owner(identifier: ClientIdentifier, source: str) -> str:
+    """Say whose number this is in a dossier request: nobody's, or the source's (DESIGN §2)."""
+    return "" if identifier.scheme is Scheme.V_NUMBER else source
+
+
+def gather_for_request(conn: Connection, services: Services, request: SubmittedRequest) -> Facts:
+    """Read the facts of a request that has just come in; the client is found by the exact number."""
+    client = clients.reach(
+        conn, services.vault, request.party, request.client, number_owner(request.client, request.source)
+    )
+    return _gather(
+        conn,
+        services,
+        client,
+        requester=request.party,
+        source=request.source,
+        purpose=request.purpose,
+        categories=request.categories,
+        worker=(request.worker.id, request.worker.role.value),
+    )
+
+
+def gather_for_hand_over(conn: Connection, services: Services, exchange: Exchange) -> Facts:
+    """Read the facts of a recorded exchange anew; only the consents that its order rests on count."""
+    client = None
+    if exchange.client_id is not None:
+        client = clients.by_id(conn, services.vault, exchange.client_id)
+    facts = _gather(
+        conn,
+        services,
+        client,
+        requester=exchange.requester,
+        source=exchange.source,
+        purpose=exchange.purpose,
+        categories=exchange.categories,
+        worker=(exchange.worker_id, exchange.worker_role),
+        only={entry.consent for entry in exchange.ordered.values() if entry.consent and not entry.lost},
+    )
+    return facts
+
+
+def still_stand(conn: Connection, footing: Footing) -> bool:
+    """Compare every version that a decision stands on, in one statement, under the ledger's lock."""
+    same_state = and_(
+        gateway_state.c.party_epoch == footing.party_epoch,
+        gateway_state.c.agreement_digest == footing.agreement_digest,
+    )
+    found = select(gateway_state.c.id).where(same_state)
+    if footing.client_id is not None:
+        found = found.where(
+            exists().where(
+                clients_table.c.id == footing.client_id, clients_table.c.revision == footing.revision
+            )
+        )
+    return conn.execute(found).first() is not None
+
+
+def question(facts: Facts, request: SubmittedRequest | Exchange, *, now: int) -> Question:
+    """Put the facts to policy: ids, enums and integers that the server built, never the caller's bytes."""
+    requester = request.requester if hasattr(request, "requester") else request.party
+    role = request.worker_role if hasattr(request, "worker_role") else request.worker.role.value
+    return Question(
+        now=now,
+        requester=requester,
+        requester_status=facts.requester_status,
+        source=request.source,
+        source_status=facts.source_status,
+        purpose=request.purpose,
+        categories=request.categories,
+        role=role,
+        on_case=facts.involvement.on_case,
+        case_basis=facts.involvement.basis,
+        worker_on_case=facts.involvement.worker_on_case,
+        consents=facts.consents,
+    )
+
+
+def question_without_facts(request: SubmittedRequest, *, now: int) -> Question:
+    """Ask what the agreement alone says, before anything is looked up about anyone."""
+    return Question(
+        now=now,
+        requester=request.party,
+        requester_status="active",
+        source=request.source,
+        source_status="active",
+        purpose=request.purpose,
+        categories=request.categories,
+        role=request.worker.role.value,
+        on_case=False,
+        case_basis=None,
+        worker_on_case=False,
+        consents=(),
+    )
+
+
+def _gather(
+    conn: Connection,
+    services: Services,
+    client: ClientRef | None,
+    *,
+    requester: str,
+    source: str,
+    purpose: str,
+    categories: tuple[str, ...],
+    worker: tuple[str, str],
+    only: set[str] | None = None,
+) -> Facts:
+    statuses = {
+        row.id: row.status
+        for row in conn.execute(select(parties).where(parties.c.id.in_((requester, source))))
+    }
+    state = conn.execute(select(gateway_state)).one()
+    client_id = "" if client is None else client.id
+    involvement = cases.involvement(conn, client_id, requester, *worker)
+    held: tuple[ConsentFact, ...] = ()
+    partners: tuple[str, ...] = ()
+    if client is not None:
+        held = consents.consent_facts(conn, client_id, purpose, source, requester, categories, only=only)
+        partners = services.agreement.listed_partners(cases.partners(conn, client_id))
+    return Facts(
+        footing=Footing(
+            client_id=client_id or None,
+            revision=0 if client is None else client.revision,
+            party_epoch=state.party_epoch,
+            agreement_digest=state.agreement_digest,
+        ),
+        client=client,
+        involvement=involvement,
+        requester_status=statuses.get(requester, "unknown"),
+        source_status=statuses.get(source, "unknown"),
+        consents=held,
+        partners=partners,
+        consent_names=_names_of(conn, services, requester, held),
+    )
+
+
+def _names_of(
+    conn: Connection, services: Services, party: str, held: tuple[ConsentFact, ...]
+) -> dict[str, str]:
+    """Name consents by our id for the party that recorded them, else by one of its own (DESIGN §7)."""
+    recorders = repository.recorders(conn, {consent.id for consent in held})
+    return {
+        consent: consent if recorder == party else services.vault.pairwise_id(party, consent)
+        for consent, recorder in recorders.items()
+    }

@@ -1,0 +1,151 @@
+"""Describe the API: OpenAPI 3.1 as the NLgov API Design Rules 2.2.1 want it, made from the code.
+
+FastAPI's own document is the start. What it gets wrong for us is corrected here, in one place:
+invalid input is 400 and not 422, errors are problem documents, the version is in the server's
+address and in a header of every answer, and a token is needed where the code asks who calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+from starlette.responses import JSONResponse
+
+from gateway.http.headers import API_VERSION
+from gateway.http.problems import PROBLEM_MEDIA_TYPE, TYPE_PREFIX
+from gateway.http.strict_body import needs_caller
+
+PREFIX = "/v1"
+_SCHEME = "dpop"
+_DESCRIPTION = """\
+Asks for, decides on and passes on parts of a client's dossier between the parties of the privacy agreement.
+
+Every call but those for public keys and for this document needs an access token of `/oauth/token`, bound
+to the caller's key (DPoP, RFC 9449). The interface is English; the terms of the law and of the parties'
+plans stand beside it in the Dutch–English glossary, `docs/glossary.md`.
+Errors are problem documents (RFC 9457); each `code` has a section in `docs/errors.md`.
+"""
+_TAGS = {
+    "parties": "The parties' public keys.",
+    "cases": "Which party is on a client's case, by the client's own act.",
+    "consents": "What a client allows, confirmed by a second person, and its withdrawal.",
+    "dossier-requests": "Ask for parts of a dossier; look at what came.",
+    "orders": "Where sources deliver answers that took longer.",
+    "ledger": "The public log that proves what was decided and handed over.",
+}
+_PROBLEM_SCHEMA = {
+    "type": "object",
+    "description": "RFC 9457. It never repeats a value of the request.",
+    "required": ["type", "title", "status", "detail", "code", "next_step"],
+    "properties": {
+        "type": {"type": "string", "format": "uri", "examples": [TYPE_PREFIX + "invalid_input"]},
+        "title": {"type": "string"},
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "detail": {"type": "string"},
+        "code": {"type": "string", "description": "Stable; see `docs/errors.md`."},
+        "next_step": {"type": "string", "description": "What to do about it."},
+        "errors": {
+            "type": "array",
+            "description": "With `invalid_input`: every field that failed.",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "code"],
+                "properties": {"pointer": {"type": "string"}, "code": {"type": "string"}},
+            },
+        },
+    },
+}
+_MEANINGS = {
+    400: "The request does not fit the API.",
+    401: "The token or the proof is not accepted.",
+    403: "Not allowed.",
+    404: "Nothing here for this caller.",
+    409: "Contradicts an earlier call or the state of the resource.",
+    413: "The body is too large.",
+    415: "Another media type than this resource reads.",
+    500: "Something went wrong inside; nothing was released.",
+    503: "A part does not answer; nothing was released.",
+}
+_VERSION_HEADER = {"API-Version": {"description": "Full version of the API.", "schema": {"type": "string"}}}
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get(PREFIX + "/openapi.json")
+async def openapi_json(request: Request) -> JSONResponse:
+    """Publish the document to anyone, on any page (/core/publish-openapi)."""
+    return JSONResponse(request.app.openapi(), headers={"Access-Control-Allow-Origin": "*"})
+
+
+def describe(app: FastAPI, routes: Iterable[APIRoute], issuer: str) -> dict[str, Any]:
+    """Make the document of an app; `routes` are those that it should describe."""
+    document = get_openapi(
+        title="Dossierpoort",
+        version=API_VERSION,
+        openapi_version="3.1.0",
+        summary="The gate between agencies that help undocumented people",
+        description=_DESCRIPTION,
+        routes=app.routes,
+        contact={
+            "name": "Dossierpoort",
+            "url": "https://dossierpoort.example/contact",
+            "email": "api@dossierpoort.example",
+        },
+        license_info={"name": "EUPL-1.2", "identifier": "EUPL-1.2"},
+        servers=[{"url": issuer.rstrip("/") + PREFIX}],
+    )
+    secured = {
+        (route.path_format, method.lower())
+        for route in routes
+        if needs_caller(route)
+        for method in route.methods or ()
+    }
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            _correct(operation, secured=(path, method) in secured, method=method)
+    # The version is the server's, so that a client is generated once for all versions (/core/uri-version).
+    document["paths"] = {path.removeprefix(PREFIX): item for path, item in document["paths"].items()}
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    for generated in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(generated, None)
+    schemas["Problem"] = _PROBLEM_SCHEMA
+    document["components"]["securitySchemes"] = {
+        _SCHEME: {
+            "type": "http",
+            "scheme": "DPoP",
+            "description": "Token of `/oauth/token`, and a fresh proof in the header `DPoP` (RFC 9449).",
+        }
+    }
+    used = {tag for item in document["paths"].values() for op in item.values() for tag in op.get("tags", [])}
+    document["tags"] = [{"name": name, "description": text} for name, text in _TAGS.items() if name in used]
+    return document
+
+
+def _correct(operation: dict[str, Any], *, secured: bool, method: str) -> None:
+    responses = operation["responses"]
+    responses.pop("422", None)
+    in_path = any(parameter["in"] == "path" for parameter in operation.get("parameters", []))
+    statuses = [500, 503]
+    if "requestBody" in operation or "parameters" in operation or method == "post":
+        statuses += [400]
+    if "requestBody" in operation:
+        statuses += [413, 415]
+    if secured:
+        statuses += [401, 403]
+        operation["security"] = [{_SCHEME: []}]
+    if in_path:
+        statuses += [404]
+    if secured and method == "post":
+        statuses += [409]
+    for status in statuses:
+        responses.setdefault(str(status), {"description": _MEANINGS[status]})
+    for status, response in responses.items():
+        response["headers"] = {**response.get("headers", {}), **_VERSION_HEADER}
+        if int(status) >= 400:
+            problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
+            response["content"] = {PROBLEM_MEDIA_TYPE: problem}
+    operation["responses"] = dict(sorted(responses.items()))

@@ -1,0 +1,33 @@
+"""Serve each party's signed key list to anyone who asks; readers verify it against their own register."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, Field
+
+from gateway.errors import InputRefused, Refused
+from gateway.http.strict_body import StrictRoute
+from gateway.services import Services, services
+
+router = APIRouter(route_class=StrictRoute, tags=["parties"])
+
+
+class PartyKeys(BaseModel):
+    """A key list as its party signed it."""
+
+    party: str
+    key_list: str = Field(description="Compact JWS, typ `key-list+jwt`, signed by the party's identity key.")
+
+
+@router.get("/v1/parties/{id}/keys", summary="Get a party's signed key list")
+async def get_party_keys(id: str, parts: Annotated[Services, Depends(services)]) -> PartyKeys:
+    """Answer the newest list that verifies. No token is asked: the list is public and proves itself.
+
+    The gateway's own list is here too, as party `gateway`: the keys of orders, receipts and tokens.
+    """
+    try:
+        return PartyKeys(party=id, key_list=parts.key_lists.compact(id))
+    except InputRefused:
+        raise Refused("not_found") from None

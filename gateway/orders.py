@@ -1,0 +1,160 @@
+"""Make release orders and cancellations: what a source is told, and nothing that it need not know.
+
+Promise 9: an order carries no worker, address, note or withheld category. The request and the
+consent statements inside it are cut down to the ordered categories and this one recipient; the
+identifier travels sealed to the source, so that the committed order holds none in the clear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sqlalchemy import insert
+
+from adapters.kit import jose, sealing, statements
+from adapters.protocol import Category, OrderedCategory
+from gateway import exchange_records, receipts
+from gateway.errors import SourceTrouble
+from gateway.stages import Exchange, Ordered
+from gateway.storage.tables import outbox
+from gateway.vault import new_id
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from gateway.services import Services
+    from gateway.stages import Decided, SubmittedRequest
+    from gateway.storage.unit_of_work import Transaction
+
+# `partners` is the gateway's to answer, from the case (DESIGN §4).
+ANSWERED_HERE = frozenset({Category.PARTNERS.value})
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A signed order and what the exchange must remember of it."""
+
+    jws: str = field(repr=False)
+    digest: str
+
+
+def to_order(decided: Decided) -> dict[str, Ordered]:
+    """Name the permitted categories and the ground of each, those answered here included."""
+    return {d.category: Ordered(d.ground, d.consent) for d in decided.permitted if d.ground}
+
+
+def make(
+    services: Services,
+    request: SubmittedRequest,
+    exchange: Exchange,
+    consent_statements: Mapping[str, str],
+    *,
+    now: int,
+) -> Order:
+    """Sign the order for what policy permitted; `consent_statements` maps consent id → statement."""
+    asked = {name: entry for name, entry in exchange.ordered.items() if name not in ANSWERED_HERE}
+    disclosures: dict[str, str] = {}
+
+    request_cut, disclosures[request.jti] = statements.split_client(request.signed_request)
+    consents_cut: list[str] = []
+    statement_ids: dict[str, str] = {}
+    for consent_id in sorted({entry.consent for entry in asked.values() if entry.consent}):
+        cut, disclosure = statements.split_client(consent_statements[consent_id])
+        statement_ids[consent_id] = _statement_id(cut)
+        disclosures[statement_ids[consent_id]] = disclosure
+        covered = {Category(name) for name, entry in asked.items() if entry.consent == consent_id}
+        consents_cut.append(statements.narrow(cut, categories=covered, recipients={request.party}))
+
+    jws = statements.make_order(
+        key=services.keys.signing("order"),
+        aud=request.source,
+        jti=new_id(),
+        exchange=exchange.id,
+        now=now,
+        exp=exchange.expires_at,
+        agreement=services.agreement.digest,
+        purpose=request.purpose,
+        recipient=request.party,
+        categories=[
+            OrderedCategory(
+                category=Category(name),
+                ground=entry.ground,
+                consent=statement_ids[entry.consent] if entry.consent else None,
+            )
+            for name, entry in asked.items()
+        ],
+        request=statements.narrow(request_cut, categories={Category(name) for name in asked}),
+        consents=consents_cut,
+        client=sealing.seal_client(disclosures, to=_newest_encryption_key(services, request.source, now)),
+    )
+    return Order(jws, receipts.digest(jws))
+
+
+def queue_order(conn: Connection, exchange: Exchange, *, not_before: int) -> int:
+    """Keep the order until its source has it; return the outbox row's id."""
+    return _queue(conn, "order", exchange.id, exchange.source, exchange.order_jws or "", not_before)
+
+
+def queue_cancellations(
+    tx: Transaction, *, services: Services, lost: Mapping[str, Sequence[str]], now: int
+) -> None:
+    """Tell the sources of open exchanges which categories lost their ground, in this transaction.
+
+    `lost` maps exchange id → categories. The exchange remembers them as lost, so that an answer
+    which crosses the cancellation is kept without them. Sent within a second of COMMIT.
+    """
+    for exchange_id, categories in lost.items():
+        exchange = exchange_records.load(tx.conn, exchange_id)
+        if exchange is None or not categories:
+            continue
+        exchange_records.mark_lost(tx.conn, exchange, categories)
+        told = [name for name in categories if name not in ANSWERED_HERE]
+        if exchange.state == "forwarded" and told:
+            _queue(
+                tx.conn,
+                "cancellation",
+                exchange.id,
+                exchange.source,
+                _cancel(services, exchange, told, now),
+                now,
+            )
+
+
+def _cancel(services: Services, exchange: Exchange, categories: Sequence[str], now: int) -> str:
+    return statements.make_cancellation(
+        key=services.keys.signing("order"),
+        aud=exchange.source,
+        exchange=exchange.id,
+        now=now,
+        categories=[Category(name) for name in categories],
+    )
+
+
+def _statement_id(statement: str) -> str:
+    # Verified when it was recorded, and read back from under the client's key.
+    return str(jose.unverified_payload(statement.split("~", 1)[0])["jti"])
+
+
+def _queue(conn: Connection, topic: str, exchange_id: str, source: str, body: str, not_before: int) -> int:
+    row = conn.execute(
+        insert(outbox)
+        .values(
+            topic=topic,
+            exchange_id=exchange_id,
+            source=source,
+            body=body,
+            attempts=0,
+            next_attempt_at=not_before,
+        )
+        .returning(outbox.c.id)
+    ).one()
+    return int(row.id)
+
+
+def _newest_encryption_key(services: Services, party: str, now: int) -> Mapping[str, object]:
+    keys = services.key_lists.verified(party).keys("encrypt", now)
+    if not keys:
+        raise SourceTrouble("source_unavailable", cause="no valid encryption key in the source's key list")
+    return next(reversed(list(keys.values())))

@@ -1,0 +1,135 @@
+"""Say what an entry about an exchange commits to, and sign it for the requester."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, select
+
+from adapters.kit import jose
+from adapters.protocol import TYP_RECEIPT
+from gateway import clients
+from gateway.errors import Refused
+from gateway.ledger.entry import Recorded, open_detail
+from gateway.ledger.proofs import Inclusion, inclusion, latest_checkpoint
+from gateway.storage.tables import ledger_details
+
+if TYPE_CHECKING:
+    from gateway.ledger.commitment import Json
+    from gateway.policy.port import CategoryDecision
+    from gateway.services import Services
+    from gateway.stages import Exchange
+
+# Receipts of one kind weigh the same, whatever the width of the leaf index (promise 7).
+_INDEX_WIDTH = 20
+
+
+def detail(
+    exchange: Exchange,
+    decisions: Sequence[CategoryDecision],
+    consent_names: Mapping[str, str],
+    *,
+    now: int,
+    **more: str | None,
+) -> dict[str, Json]:
+    """Put a decision into words that an entry commits to and a receipt discloses to the requester.
+
+    `consent_names` gives each consent the id that the requester knows it by.
+    """
+    return {
+        "exchange": exchange.id,
+        "requester": exchange.requester,
+        "worker": exchange.worker_id,
+        "purpose": exchange.purpose,
+        "source": exchange.source,
+        "agreement": exchange.agreement_digest,
+        "categories": [_category(decision, consent_names) for decision in decisions],
+        "at": now,
+        **more,
+    }
+
+
+def sign(services: Services, exchange: Exchange, recorded: Recorded) -> str:
+    """Sign what was recorded: leaf, salt and detail, so that the requester checks the ledger itself."""
+    claims = {
+        "iss": "gateway",
+        "aud": exchange.requester,
+        "exchange": exchange.id,
+        "iat": services.clock(),
+        "ledger": {
+            "origin": services.register.ledger_origin,
+            "index": recorded.index,
+            "leaf_hash": base64url(recorded.leaf_hash),
+            "salt": base64url(recorded.salt),
+            "detail": recorded.detail,
+        },
+        "pad": "0" * (_INDEX_WIDTH - len(str(recorded.index))),
+    }
+    return jose.sign(claims, services.keys.signing("receipt"), TYP_RECEIPT)
+
+
+def last_entry(conn: Connection, services: Services, exchange: Exchange) -> Recorded:
+    """Read back what was last recorded of an exchange; raise `not_found` once its key is destroyed."""
+    row = (
+        conn.execute(
+            select(ledger_details)
+            .where(ledger_details.c.exchange_id == exchange.id)
+            .order_by(ledger_details.c.index.desc())
+            .limit(1)
+        )
+        .mappings()
+        .one()
+    )
+    key = services.vault.party_key(exchange.requester)
+    if row["client_id"] is not None:
+        client = clients.by_id(conn, services.vault, row["client_id"])
+        if client is None:
+            raise Refused("not_found")
+        key = client.key
+    return open_detail(row, key)
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A receipt, and the way from its leaf to a signed checkpoint."""
+
+    receipt: str
+    inclusion: Inclusion
+    checkpoint: str
+
+
+def prove(conn: Connection, services: Services, exchange: Exchange) -> Proven:
+    """Make the receipt of the last entry anew, with its proof of one moment (one snapshot)."""
+    recorded = last_entry(conn, services, exchange)
+    return Proven(
+        sign(services, exchange, recorded),
+        inclusion(conn, recorded.index),
+        latest_checkpoint(conn),
+    )
+
+
+def digest(text: str) -> str:
+    """Digest what leaves beside the baseline."""
+    return base64url(hashlib.sha256(text.encode()).digest())
+
+
+def base64url(raw: bytes) -> str:
+    """Encode without padding (RFC 7515 §2)."""
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _category(decision: CategoryDecision, consent_names: Mapping[str, str]) -> Json:
+    said: dict[str, Json] = {"category": decision.category, "outcome": decision.outcome}
+    if decision.outcome == "permitted":
+        said["ground"] = decision.ground
+        if decision.consent is not None:
+            said["consent"] = consent_names.get(decision.consent)
+    else:
+        said["reason"] = decision.reason
+        if decision.next_step is not None:
+            said["next_step"] = decision.next_step
+    return {**said, "rule": decision.rule, "paragraph": decision.paragraph}

@@ -1,0 +1,43 @@
+"""The parts that a use case may reach, chosen by the composition root (`gateway.app`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from fastapi import Request
+
+if TYPE_CHECKING:
+    from adapters.kit.keys import Keystore
+    from adapters.kit.register import Register
+    from gateway.agreement import Agreement
+    from gateway.arrivals import Arrivals
+    from gateway.clock import Clock
+    from gateway.parties import KeyLists
+    from gateway.policy.port import PolicyEngine
+    from gateway.settings import Settings
+    from gateway.sources import Sources
+    from gateway.storage.unit_of_work import Store
+    from gateway.vault import Vault
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """One per process, immutable: whoever needs a part is handed this."""
+
+    settings: Settings
+    clock: Clock
+    vault: Vault
+    store: Store
+    register: Register
+    agreement: Agreement
+    engine: PolicyEngine
+    keys: Keystore
+    key_lists: KeyLists
+    sources: Sources
+    arrivals: Arrivals
+
+
+def services(request: Request) -> Services:
+    """Hand an endpoint the process's services (a FastAPI dependency)."""
+    return cast("Services", request.app.state.services)

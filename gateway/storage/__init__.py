@@ -1,0 +1,1 @@
+"""What the gateway keeps, and how a write becomes durable."""

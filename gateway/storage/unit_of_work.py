@@ -1,0 +1,254 @@
+"""Make writes durable, many at a time, each with its ledger entries or not at all.
+
+    BEGIN IMMEDIATE → head → every work in its own SAVEPOINT → tiles, signed head → COMMIT → results
+
+One thread writes. It takes what is waiting, up to `GROUP` works, into one transaction: the disk is
+waited for once per group. Nobody is told of a result before COMMIT (promise 4: no record, no release).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DatabaseError
+
+from gateway.errors import Unavailable
+from gateway.ledger.append import Appender, check_edge, start
+from gateway.ledger.checkpoint import LedgerSigner
+from gateway.ledger.tiles import MAX_ENTRY_BYTES
+from gateway.storage import engine as sqlite
+from gateway.storage.migrations import bring_up_to_date
+
+T = TypeVar("T")
+
+# Works per COMMIT. Beyond this the wait for the disk is a small part of the whole (libraries study, §7).
+GROUP = 64
+# Works that may wait. More than the writer does in a second: better refused at once than late.
+MAX_WAITING = 4096
+
+
+class Transaction:
+    """What a work is given: a connection, and the end of the ledger. Valid only while the work runs.
+
+    A work MUST return plain values (rows read out, no cursors). It MUST NOT commit, block on anything
+    but the database, catch errors of the database except IntegrityError, or do anything that cannot
+    be undone: it may be rolled back after it returned.
+    """
+
+    def __init__(self, conn: Connection, next_index: int) -> None:
+        self.conn = conn
+        self._next_index = next_index
+        self._entries: list[bytes] = []
+        self._open = True
+
+    def append(self, entry: bytes) -> int:
+        """Add a leaf and return its index. True only once the work is committed."""
+        if not self._open:
+            raise RuntimeError("this transaction is over")
+        if not 0 < len(entry) <= MAX_ENTRY_BYTES:
+            raise ValueError("an entry has 1 to 65535 bytes")
+        self._entries.append(entry)
+        return self._next_index + len(self._entries) - 1
+
+    def _close(self) -> list[bytes]:
+        self._open = False
+        return self._entries
+
+
+@dataclass(slots=True)
+class _Waiting:
+    work: Callable[[Transaction], Any]
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
+    result: Any = None
+    error: BaseException | None = None
+
+
+class Store:
+    """The database: one writer, several readers. Safe to use from any number of tasks and loops."""
+
+    def __init__(self, write_engine: Engine, read_engine: Engine, appender: Appender) -> None:
+        self._write_engine = write_engine
+        self._read_engine = read_engine
+        self._appender = appender
+        self._waiting: queue.Queue[_Waiting | None] = queue.Queue()
+        self._accepting = True
+        self._gate = threading.Lock()
+        self._readers = ThreadPoolExecutor(sqlite.READERS, thread_name_prefix="store-reader")
+        self._writer = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._writer.start()
+
+    @classmethod
+    def open(cls, url: str, *, ledger: LedgerSigner, create: bool = True) -> Store:
+        """Open the database, bring its tables up to date, and prove the end of the ledger.
+
+        An empty file gets all tables at once, stamped as migrated; with `create=False` it is an error.
+        Raise LedgerDoesNotVerify where ledger and checkpoint differ: such a gateway must not start.
+        Raise Unavailable where the file cannot be used.
+        """
+        if not create and not sqlite.database_file(url).exists():
+            raise Unavailable("storage_unavailable", cause="there is no database file")
+        writing = sqlite.writing_engine(url)
+        try:
+            # Only new tables get an empty ledger: a head that is gone is a ledger that was cut off.
+            bring_up_to_date(writing, start=(lambda conn: start(conn, ledger)) if create else None)
+            with writing.connect() as conn, conn.begin() as begun:
+                check_edge(conn, ledger.key)
+                begun.rollback()
+        except DatabaseError as error:
+            writing.dispose()
+            raise sqlite.unavailable(error) from error
+        except BaseException:
+            writing.dispose()
+            raise
+        return cls(writing, sqlite.reading_engine(url), Appender(ledger))
+
+    async def write(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` on the writer's thread; on return everything it wrote and appended is durable.
+
+        Raise what the work raised: then nothing of it remains, and others of its group are untouched.
+        Raise Unavailable where the transaction could not be committed: then nothing of the group is
+        *released*, though after a lost COMMIT it may turn out to be stored.
+        Cancelling the caller does not cancel the work: it may still commit. Whoever needs to know
+        makes the work idempotent and asks again.
+        """
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(work, loop, loop.create_future())
+        with self._gate:
+            if not self._accepting:
+                raise Unavailable("storage_unavailable", cause="the store is closed")
+            if self._waiting.qsize() >= MAX_WAITING:
+                cause = "too many writes are waiting"
+                raise Unavailable("storage_unavailable", cause=cause, retry_after_seconds=1)
+            self._waiting.put(waiting)
+        result: T = await waiting.future
+        return result
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` over one consistent moment of the database, not older than this call.
+
+        It cannot write. Raise what the work raised, and Unavailable where the database cannot be read.
+        """
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._readers, self._read_once, work)
+        except RuntimeError as error:
+            if self._accepting:
+                raise
+            raise Unavailable("storage_unavailable", cause="the store is closed") from error
+
+    def close(self) -> None:
+        """Finish what is waiting, then let go of the file. Later calls raise Unavailable."""
+        with self._gate:
+            already = not self._accepting
+            self._accepting = False
+            if not already:
+                self._waiting.put(None)
+        self._writer.join()
+        self._readers.shutdown(wait=True)
+        self._read_engine.dispose()
+        self._write_engine.dispose()
+
+    def _read_once(self, work: Callable[[Connection], T]) -> T:
+        try:
+            with self._read_engine.connect() as conn:
+                return work(conn)
+        except DatabaseError as error:
+            if sqlite.is_outage(error):
+                raise sqlite.unavailable(error) from error
+            raise
+
+    # --- the writer's thread -----------------------------------------------------------------
+
+    def _run(self) -> None:
+        while group := self._next_group():
+            try:
+                self._commit(group)
+            except BaseException as error:  # whatever happens, this thread goes on: all writes need it
+                # COMMIT failed or its outcome is unknown: the next head read from the file decides.
+                self._appender.forget()
+                for waiting in group:
+                    waiting.result, waiting.error = None, sqlite.unavailable(error)
+                    waiting.error.__cause__ = error
+            _tell(group)
+
+    def _next_group(self) -> list[_Waiting]:
+        first = self._waiting.get()
+        group: list[_Waiting] = []
+        while first is not None:
+            group.append(first)
+            if len(group) == GROUP:
+                return group
+            try:
+                first = self._waiting.get_nowait()
+            except queue.Empty:
+                return group
+        # Closing: what was taken before the end mark is still done; the mark goes back for the next turn.
+        if group:
+            self._waiting.put(None)
+        return group
+
+    def _commit(self, group: list[_Waiting]) -> None:
+        with self._write_engine.connect() as conn:
+            try:
+                self._transact(conn, group)
+            except BaseException:
+                # Only a closed connection is certain to hold neither a lock nor half a transaction.
+                conn.invalidate()
+                raise
+
+    def _transact(self, conn: Connection, group: list[_Waiting]) -> None:
+        with conn.begin() as begun:
+            first = self._appender.begin(conn)
+            entries: list[bytes] = []
+            for waiting in group:
+                entries += _perform(conn, waiting, first + len(entries))
+            if entries:
+                self._appender.flush(conn, entries)
+            sqlite.allow_commit(conn)
+            begun.commit()
+
+
+def _perform(conn: Connection, waiting: _Waiting, next_index: int) -> list[bytes]:
+    """Run one work in its savepoint; return the leaves that remain of it."""
+    tx = Transaction(conn, next_index)
+    savepoint = conn.begin_nested()
+    try:
+        waiting.result = waiting.work(tx)
+        savepoint.commit()
+        return tx._close()
+    except Exception as raised:
+        tx._close()
+        waiting.result, waiting.error = None, raised
+        if sqlite.is_outage(raised):
+            waiting.error = sqlite.unavailable(raised)
+            waiting.error.__cause__ = raised
+        if not sqlite.in_transaction(conn):
+            raise  # a full disk ended the whole transaction, so the whole group fails
+        savepoint.rollback()
+        return []
+
+
+def _tell(group: list[_Waiting]) -> None:
+    """Hand results to the loops that wait for them; a loop that is gone waits for nothing."""
+    for loop in {waiting.loop for waiting in group}:
+        mine = [waiting for waiting in group if waiting.loop is loop]
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(_resolve, mine)
+
+
+def _resolve(group: list[_Waiting]) -> None:
+    for waiting in group:
+        if waiting.future.done():  # its caller was cancelled
+            continue
+        if waiting.error is not None:
+            waiting.future.set_exception(waiting.error)
+        else:
+            waiting.future.set_result(waiting.result)
