@@ -98,6 +98,10 @@ def load(folder: Path, register: Register, now: int) -> Agreement:
     """
     data = _read(folder / "agreement.json")
     terms = check(data)
+    # Callers are known by the register and judged by the agreement: both must mean the same parties.
+    for party, known in register.parties.items():
+        if party in terms.parties and terms.parties[party].kind != known.kind:
+            raise AgreementInvalid((f"Party {party} is of another kind in the register.",))
     unverified = {
         path.stem: path.read_text("ascii").strip() for path in (folder / "signatures").glob("*.jws")
     }

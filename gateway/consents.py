@@ -24,7 +24,7 @@ from gateway.consent_records import ConsentView
 from gateway.errors import Conflict, Refused
 from gateway.ledger.entry import Kind
 from gateway.policy.port import ConsentFact
-from gateway.vault import Vault, new_id
+from gateway.vault import new_id
 
 if TYPE_CHECKING:
     from gateway.oauth.resource import Caller
@@ -140,15 +140,6 @@ def consent_facts(
             only=only,
         )
     )
-
-
-def names_for(conn: Connection, vault: Vault, party: str, consent_ids: Collection[str]) -> dict[str, str]:
-    """Give each consent the id that this party knows it by: its own as it is, another's by pairwise id."""
-    recorders = repository.recorders(conn, consent_ids)
-    return {
-        consent_id: consent_id if recorder == party else vault.pairwise_id(party, consent_id)
-        for consent_id, recorder in recorders.items()
-    }
 
 
 def statements_for(

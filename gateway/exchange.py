@@ -18,7 +18,9 @@ from gateway import exchange_recording as recording
 from gateway import exchange_records, facts, receipts, release
 from gateway.errors import Refused, SourceTrouble, Unavailable
 from gateway.exchange_recording import FactsChanged
+from gateway.policy.asking import ask_policy
 from gateway.stages import Decided, Delivery, Exchange
+from gateway.submission import require_fresh
 
 if TYPE_CHECKING:
     from adapters.protocol import Answer
@@ -40,10 +42,11 @@ async def ask(services: Services, request: SubmittedRequest) -> Exchange:
     retried = await services.store.read(lambda conn: exchange_records.find_retried(conn, request))
     if retried is not None:
         return retried
+    require_fresh(request, services.clock())
 
     # 1 What the agreement alone refuses, before anything is looked up about anyone.
     now = services.clock()
-    alone = await services.engine.decide(facts.question_without_facts(request, now=now))
+    alone = await ask_policy(services.engine, facts.question_without_facts(request, now=now))
     if alone.refusal is not None:
         return await recording.refuse_by_agreement(services, request, alone.refusal, now=now)
 
@@ -52,7 +55,7 @@ async def ask(services: Services, request: SubmittedRequest) -> Exchange:
         now = services.clock()
         known = await services.store.read(lambda conn: facts.gather_for_request(conn, services, request))
         # 3 Policy.
-        verdict = await services.engine.decide(facts.question(known, request, now=now))
+        verdict = await ask_policy(services.engine, facts.question(known, request, now=now))
         if verdict.refusal is not None:
             return await recording.refuse_by_agreement(services, request, verdict.refusal, now=now)
         # 4 Record: the decision stands only if no fact changed meanwhile. Then forward.

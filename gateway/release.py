@@ -21,6 +21,7 @@ from gateway import exchange_records, facts
 from gateway.errors import SourceTrouble
 from gateway.exchange_recording import attestation_place
 from gateway.orders import ANSWERED_HERE
+from gateway.policy.asking import ask_policy
 from gateway.stages import Exchange, Facts, Footing
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class Release:
 async def recheck(services: Services, exchange: Exchange, *, now: int) -> ReleasePermit:
     """Ask policy again with fresh facts; a category keeps its permission only on its ordered ground."""
     fresh = await services.store.read(lambda conn: facts.gather_for_hand_over(conn, services, exchange))
-    verdict = await services.engine.decide(facts.question(fresh, exchange, now=now))
+    verdict = await ask_policy(services.engine, facts.question(fresh, exchange, now=now))
     decisions = tuple(_on_ordered_ground(decision, exchange) for decision in verdict.decisions)
     return ReleasePermit(
         exchange_id=exchange.id,

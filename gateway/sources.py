@@ -1,23 +1,24 @@
 """Speak to the adapters: the only place that sends anything to a source.
 
-Whatever a source sends is unverified here: `gateway.release.accept_answer` checks what it signed.
+Whatever a source sends is unverified here: `gateway.release.verify_answer` checks what it signed.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
 
 import aiohttp
 from pydantic import ValidationError
 
+from adapters.kit.problems import PROBLEMS
 from adapters.kit.strict_json import StrictJsonError, loads
 from adapters.protocol import MAX_ANSWER_BYTES, Answer
 from gateway.errors import SourceTrouble
 
 _RETRY_AFTER_SECONDS = 5
 _CHUNK_BYTES = 64 * 1024
+_MAX_PROBLEM_BYTES = 64 * 1024
 
 
 class Sources:
@@ -41,8 +42,6 @@ class Sources:
         status, body = await self._post(source, "/v1/orders", {"order": order})
         if status == 202:
             return None
-        if status != 200:
-            raise _trouble(source, status, body)
         try:
             return Answer.model_validate(body)
         except ValidationError as invalid:
@@ -51,9 +50,9 @@ class Sources:
     async def send_cancellation(self, source: str, exchange_id: str, cancellation: str) -> None:
         """Tell a source which categories lost their ground; raise SourceTrouble if it may not know yet."""
         path = f"/v1/orders/{exchange_id}/cancellation"
-        status, body = await self._post(source, path, {"cancellation": cancellation})
+        status, _ = await self._post(source, path, {"cancellation": cancellation})
         if status != 200:
-            raise _trouble(source, status, body)
+            raise SourceTrouble("source_answer_invalid", cause="a cancellation is not done later")
 
     async def close(self) -> None:
         """Close every connection."""
@@ -65,12 +64,18 @@ class Sources:
             raise SourceTrouble("source_unavailable", cause="no adapter connected")
         session = self._sessions.get(source)
         if session is None:
-            session = self._sessions[source] = aiohttp.ClientSession(timeout=self._timeout, trust_env=False)
+            session = self._sessions[source] = aiohttp.ClientSession(
+                timeout=self._timeout, trust_env=False, cookie_jar=aiohttp.DummyCookieJar()
+            )
         try:
             async with session.post(
                 self._urls[source] + path, json=message, allow_redirects=False
             ) as response:
-                return response.status, loads(await _bounded(response), max_bytes=MAX_ANSWER_BYTES)
+                if response.status not in (200, 202):
+                    raise await _trouble(source, response)
+                return response.status, loads(
+                    await _bounded(response, MAX_ANSWER_BYTES), max_bytes=MAX_ANSWER_BYTES
+                )
         except (aiohttp.ClientError, TimeoutError, OSError, asyncio.IncompleteReadError) as down:
             raise SourceTrouble(
                 "source_unavailable", cause=type(down).__name__, retry_after_seconds=_RETRY_AFTER_SECONDS
@@ -79,24 +84,31 @@ class Sources:
             raise SourceTrouble("source_answer_invalid", cause=garbage.code) from garbage
 
 
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
-    """Read at most what an answer may weigh, whatever the source announces (promise 4, attack R6)."""
+async def _bounded(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+    """Read at most so much, whatever the source announces (promise 4, attack R6)."""
     body = bytearray()
     async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
         body += chunk
-        if len(body) > MAX_ANSWER_BYTES:
+        if len(body) > max_bytes:
+            response.close()  # else the rest would still be read, to use the connection again
             raise SourceTrouble("source_answer_invalid", cause="answer over the limit")
     return bytes(body)
 
 
-def _trouble(source: str, status: int, body: object) -> SourceTrouble:
-    # Only the adapter's code goes to the log: its prose might carry data of a person.
-    code = body.get("code") if isinstance(body, dict) else None
-    cause = f"{source} answered {status} {_plain(code)}"
-    if status >= 500 or status == 429:
+async def _trouble(source: str, response: aiohttp.ClientResponse) -> SourceTrouble:
+    """Say what a status means; of the body only the code counts: what stands before an adapter sends HTML."""
+    code = await _known_code(response)
+    cause = f"{source} answered {response.status} {code}".rstrip()
+    if response.status >= 500 or response.status == 429:
         return SourceTrouble("source_unavailable", cause=cause, retry_after_seconds=_RETRY_AFTER_SECONDS)
-    return SourceTrouble("source_refused_order", cause=cause)
+    return SourceTrouble("source_refused_order" if code else "source_answer_invalid", cause=cause)
 
 
-def _plain(code: Any) -> str:
-    return code if isinstance(code, str) and code.replace("_", "").isalnum() and len(code) < 64 else ""
+async def _known_code(response: aiohttp.ClientResponse) -> str:
+    # Only a code of our own adapters goes to the log: any other word might be about a person.
+    try:
+        body = loads(await _bounded(response, _MAX_PROBLEM_BYTES), max_bytes=_MAX_PROBLEM_BYTES)
+    except (SourceTrouble, StrictJsonError):
+        return ""
+    code = body.get("code") if isinstance(body, dict) else None
+    return code if isinstance(code, str) and code in PROBLEMS else ""

@@ -43,6 +43,7 @@ class SubmittedRequest:
     worker: Worker
     signed_request: str = field(repr=False)  # verified, with every disclosure
     jti: str
+    signed_at: int
     expires_at: int
     idempotency_key: str  # HMAC of the caller's key
     fingerprint: str  # HMAC of the body

@@ -28,7 +28,7 @@ def submit(
     idempotency_key: str,
     raw_body: bytes,
 ) -> SubmittedRequest:
-    """Return the request once its signature, freshness and every field are proven.
+    """Return the request once its signature and every field are proven; `require_fresh` is the spine's.
 
     Nothing is looked up about anyone here. Raises InputRefused: an unknown category or source, a
     number that the source does not know clients by, a signature that does not verify or says
@@ -50,7 +50,6 @@ def submit(
             now,
             issuer=caller.party,
             audience=source,
-            require_fresh_seconds=REQUEST_FRESH_SECONDS,
         )
     except statements.StatementError as unproven:
         raise InputRefused("invalid_signed_request", cause=unproven.code) from unproven
@@ -70,7 +69,17 @@ def submit(
         worker=worker,
         signed_request=unverified_request,
         jti=claims.jti,
+        signed_at=claims.iat,
         expires_at=claims.exp,
         idempotency_key=services.vault.fingerprint(caller.party, idempotency_key),
         fingerprint=services.vault.fingerprint(raw_body),
     )
+
+
+def require_fresh(request: SubmittedRequest, now: int) -> None:
+    """Refuse a request that was signed too long ago to start anything; a repeated call starts nothing.
+
+    Raises InputRefused.
+    """
+    if now - request.signed_at > REQUEST_FRESH_SECONDS:
+        raise InputRefused("invalid_signed_request", cause="not_fresh")

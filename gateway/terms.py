@@ -1,7 +1,7 @@
 """The form of an agreement: what a version must say before anyone is asked to sign or obey it.
 
 `check` reads a document as strictly as policy trusts it: an unknown key, a kind that does not exist or a rule
-without a paragraph is refused with a sentence that names the place. What DOMAIN.md forbids outright is
+without a paragraph is refused with a sentence that names the place. Much of what is forbidden outright is
 refused by policies/prohibitions.rego as well; here it is caught while people can still mend it.
 """
 

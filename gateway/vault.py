@@ -86,7 +86,11 @@ class Vault:
 
 def new_id() -> str:
     """128 random bits: the ids of clients, cases, consents, exchanges."""
-    return base64.urlsafe_b64encode(secrets.token_bytes(16)).rstrip(b"=").decode()
+    while True:
+        made = base64.urlsafe_b64encode(secrets.token_bytes(16)).rstrip(b"=").decode()
+        # On a command line, what starts with a hyphen is an option.
+        if not made.startswith("-"):
+            return made
 
 
 def _mac(key: bytes, *parts: str | bytes) -> str:

@@ -171,6 +171,6 @@ _paragraph(category, reason) := refusal.paragraph if {
 _refused(code) := {"code": code, "paragraph": terms.clause(code)}
 
 # Who is no party has no kind, and gets nothing because no rule opens anything to it.
-_paragraph_of_kind := data.agreement.kinds[terms.requester_kind].paragraph if {
-	true
+_paragraph_of_kind := paragraph if {
+	paragraph := data.agreement.kinds[terms.requester_kind].paragraph
 } else := terms.clause("no_rule_in_agreement")

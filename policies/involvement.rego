@@ -1,6 +1,6 @@
 # METADATA
 # title: Who is on the client's case
-# description: No fishing. A party gets nothing about a client with whom it is not involved (DOMAIN.md, rule 7).
+# description: No fishing. A party gets nothing about a client with whom it is not involved (docs/policy.md).
 package involvement
 
 import data.consent

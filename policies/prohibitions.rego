@@ -1,9 +1,9 @@
 # METADATA
 # title: What no agreement can allow
 # description: |
-#   The prohibitions of DOMAIN.md, "What may be shared". They stand in code, not in the agreement, so that a wrong
-#   or hostile version of the data does not lift them. Each rule says in which cases the answer is no, whatever
-#   data and consents say.
+#   What the law, the plan and the founding parties rule out. It stands in code, not in the agreement, so that a
+#   wrong or hostile version of the data does not lift it. Each rule says in which cases the answer is no,
+#   whatever data and consents say.
 package prohibitions
 
 import data.terms
@@ -27,14 +27,18 @@ never_sheltered_by := {"avim", "dtv", "ind"}
 only_by_statute := {"health", "municipality"}
 
 # METADATA
+# description: AVIM answers and never asks (003 §5.5.5); the gateway keeps no dossier, so it has nothing to ask for.
+never_asks := {"avim", "gateway"}
+
+# METADATA
 # description: Purposes that are served with counts; nothing about a person leaves under them.
 counts_only := {"aggregate_report"}
 
 # METADATA
-# description: Kinds that get nothing, on this question, from any category. AVIM answers and never asks (003 §5.5.5).
+# description: The kind of party that asks gets nothing on this question, of any category.
 default bars_requester := false
 
-bars_requester if terms.requester_kind == "avim"
+bars_requester if terms.requester_kind in never_asks
 
 bars_requester if {
 	terms.requester_kind in only_by_statute

@@ -46,7 +46,7 @@ class AgencyWire:
         An identifier goes in the body, never in `path`: addresses end up in logs.
         """
         session = self._session = self._session or aiohttp.ClientSession(
-            timeout=self._timeout, auto_decompress=False
+            timeout=self._timeout, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
         )
         try:
             # A redirect would carry the client's number to an address that nobody configured.

@@ -11,11 +11,11 @@ from typing import Final
 
 from adapters.kit import sealing, statements
 from adapters.kit.agency import AgencyTrouble, Finding, NotFound, Record
-from adapters.kit.agency_wire import MAX_AGENCY_BYTES
 from adapters.kit.keys import SigningKey
 from adapters.kit.order_check import VerifiedOrder
 from adapters.protocol import (
     BASELINE,
+    MAX_ANSWER_BYTES,
     Answer,
     Category,
     CategoryAnswer,
@@ -26,6 +26,8 @@ from adapters.protocol import (
 
 # An attestation names every document by its digest, and stays within one statement's size.
 MAX_DOCUMENTS: Final = 500
+# What is left of an answer beside attestation and JSON.
+_MAX_SEALED_CHARS: Final = MAX_ANSWER_BYTES - 1024 * 1024
 _MAX_NAME: Final = 100
 _LAPSED: Final = CategoryAnswer(status=CategoryStatus.REFUSED, refusal=SourceRefusal.CONSENT_LAPSED)
 
@@ -91,7 +93,7 @@ def compose(
             answers[category] = _answer(category, finding, sealed)
     if len(documents) > MAX_DOCUMENTS:
         raise AgencyTrouble("agency_answer_invalid", "more documents than one answer carries")
-    if sum(len(document.jwe) for document in documents) > MAX_AGENCY_BYTES * 4 // 3:
+    if sum(len(document.jwe) for document in documents) > _MAX_SEALED_CHARS:
         raise AgencyTrouble("agency_answer_invalid", "the documents weigh more than one answer carries")
     attestation = attestor.attest(
         recipient=order.facts.claims.recipient,

@@ -70,7 +70,7 @@ def unverified_issuer(compact: str) -> str:
 
 
 def unverified_jti(compact: str) -> str:
-    """Read by which id a statement calls itself, to find the disclosure that was split off. Proves nothing."""
+    """Read by which id a statement calls itself, to find what was split off it. Proves nothing."""
     with _as_statement_error():
         jti = jose.unverified_payload(compact.partition("~")[0]).get("jti")
     if not isinstance(jti, str):

@@ -81,9 +81,12 @@ class Deliverer:
                 json=answer.model_dump(mode="json", exclude_none=True),
             )
         except OrderRefused as refused:
-            # What was verified is refused now: a key was revoked, or the order expired. Nothing leaves.
-            _log.warning("order_dropped", exchange=exchange, code=refused.code, cause=refused.cause)
-            await self._store.settle(exchange)
+            # A key list may be renewed yet; an order that has expired stays so. Nothing leaves meanwhile.
+            if refused.code == "order_refused_order_invalid":
+                _log.warning("order_dropped", exchange=exchange, code=refused.code, cause=refused.cause)
+                await self._store.settle(exchange)
+            else:
+                await self._retry(exchange, refused.code)
         except (AgencyTrouble, KeysUnavailable, SessionError, TimeoutError) as failure:
             await self._retry(exchange, str(failure))
         except Exception as failure:  # a fault in one order must not starve the others

@@ -78,6 +78,12 @@ class Calls:
         return cast("Body", response.body)
 
 
+def _say(failure: SessionError) -> str:
+    if failure.code == "token_refused" and (failure.status or 0) >= 500:
+        return f"The gateway cannot sign anyone in now; its token endpoint answered {failure.status}."
+    return _UNREACHED.get(failure.code, "The gateway does not answer.")
+
+
 def client_body(client: ClientIdentifier) -> Body:
     """Name a client in a body; identifiers are in no URL."""
     return {"scheme": str(client.scheme), "value": client.value}

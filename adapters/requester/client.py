@@ -22,7 +22,7 @@ from adapters.kit.statements import make_request
 from adapters.protocol import ORDER_MAX_SECONDS, Category, ClientIdentifier, Worker
 from adapters.requester.calls import Body, client_body, worker_body
 from adapters.requester.desk import Desk
-from adapters.requester.errors import GatewayUnreachable, ProofRefused, StillWaiting
+from adapters.requester.errors import GatewayRefused, GatewayUnreachable, ProofRefused, StillWaiting
 from adapters.requester.exchange import Exchange, PreparedRequest, read_exchange
 from adapters.requester.ledger_copy import LedgerCopy, copy_ledger
 from adapters.requester.opening import OpenedDossier, open_answer
@@ -121,13 +121,23 @@ class Requester(Desk):
             idempotency_key=idempotency_key,
         )
         try:
-            exchange = await self.send(prepared, wait_seconds=wait_seconds)
-        except GatewayUnreachable:
-            # Once more: a lost answer is no lost request, and the key makes it the same exchange.
-            exchange = await self.send(prepared, wait_seconds=wait_seconds)
-        if exchange.settled:
+            exchange = await self._send_twice(prepared, wait_seconds)
+            known, settled = exchange.id, exchange.settled
+        except GatewayRefused as refused:
+            # The source is down, but the gateway keeps the order and sends it again.
+            known, settled = str(refused.problem.get("id", "")), False
+            if refused.code != "source_unavailable" or not known:
+                raise
+        if settled:
             return exchange
-        return await self.follow(exchange.id, patience_seconds=patience_seconds, on_progress=on_progress)
+        return await self.follow(known, patience_seconds=patience_seconds, on_progress=on_progress)
+
+    async def _send_twice(self, prepared: PreparedRequest, wait_seconds: int) -> Exchange:
+        try:
+            return await self.send(prepared, wait_seconds=wait_seconds)
+        except GatewayUnreachable:
+            # A lost answer is no lost request: the key makes the second call the same exchange.
+            return await self.send(prepared, wait_seconds=wait_seconds)
 
     async def follow(
         self,

@@ -28,9 +28,10 @@ class GatewayRefused(RequesterError):
     def __init__(self, status: int, problem: Mapping[str, object]) -> None:
         title = _text(problem, "title") or f"The gateway answered {status}."
         detail = _text(problem, "detail")
+        message = f"{title} {detail}" if detail and detail != title else title
         super().__init__(
             _text(problem, "code") or f"status_{status}",
-            f"{title} {detail}" if detail and detail != title else title,
+            " ".join([message, *_fields(problem)]),
             _text(problem, "next_step") or "Look the code up in docs/errors.md.",
         )
         self.status = status
@@ -76,6 +77,13 @@ class ProofRefused(RequesterError):
             "Nothing was opened. Do not use this answer; report it, with the id of the request, to your"
             " data-protection officer and to the party that answered.",
         )
+
+
+def _fields(problem: Mapping[str, object]) -> list[str]:
+    """Name the members that the gateway could not accept; it never repeats their values."""
+    errors = problem.get("errors")
+    found = errors if isinstance(errors, list) else []
+    return [f"({one.get('pointer')}: {one.get('code')})" for one in found if isinstance(one, dict)]
 
 
 def _text(problem: Mapping[str, object], name: str) -> str | None:

@@ -10,7 +10,7 @@ from gateway.ledger import LedgerDoesNotVerify
 from gateway.ledger.verify import Report, UnverifiedBundle, read_bundle, verify_bundle, verify_file
 
 
-async def audit(world: World) -> Facts:
+async def verify_the_ledger(world: World) -> Facts:
     """Copy the ledger as ASKV, which owes nobody anything, and verify it offline."""
     facts = Facts()
     copy = await world.requesters["askv"].copy_ledger()

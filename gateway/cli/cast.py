@@ -1,4 +1,7 @@
-"""The parties and workers of the demonstration. Real organisations of the plan, invented workers."""
+"""The parties and workers of the demonstration. Real organisations of the plan, invented workers.
+
+Kinds and names are those of `policies/agreement/agreement.json`.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,7 @@ PARTIES = (
     CastParty(
         "askv",
         "ngo",
-        "ASKV Steunpunt Vluchtelingen",
+        "ASKV",
         (
             CastWorker("askv-balie-1", "desk"),
             CastWorker("askv-regie-2", "casemanager"),
@@ -62,16 +65,16 @@ PARTIES = (
     CastParty(
         "goedwerk",
         "return_org",
-        "Goedwerk Foundation",
+        "Goedwerk",
         (CastWorker("gw-regie-1", "casemanager"), CastWorker("gw-begeleider-2", "caseworker")),
     ),
     CastParty(
         "ind",
         "ind",
-        "Immigratie- en Naturalisatiedienst",
+        "IND",
         (CastWorker("ind-contact-1", "source_officer"),),
     ),
-    CastParty("dtv", "dtv", "Dienst Terugkeer en Vertrek", (CastWorker("dtv-regie-1", "source_officer"),)),
+    CastParty("dtv", "dtv", "DT&V", (CastWorker("dtv-regie-1", "source_officer"),)),
     CastParty("avim", "avim", "AVIM", (CastWorker("avim-agent-1", "caseworker"),)),
     CastParty(
         "gemeente-amsterdam",

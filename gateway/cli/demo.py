@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -29,28 +30,27 @@ def demo(
 
     Gateway, adapters and simulated agencies start on free ports, and end with the command.
     """
-    with tempfile.TemporaryDirectory(prefix="poort-demo-") as temporary:
-        where = (folder or Path(temporary)).resolve()
-        failed = _run(where, as_json=as_json)
+    where = (folder or Path(tempfile.mkdtemp(prefix="poort-demo-"))).resolve()
+    failed = _run(where, as_json=as_json)
     if failed is not None:
+        # The folder stays: whoever looks for the cause needs its logs.
         err.print(f"\n[bold red]failed[/]  {failed}", highlight=False)
-        if folder is None:
-            err.print("  next step: run it again with --folder var, and read the logs in var/logs.")
-        else:
-            err.print(f"  next step: read the logs in {where / 'logs'}.", soft_wrap=True)
+        err.print(f"  next step: read the logs in {where / 'logs'}.", highlight=False, soft_wrap=True)
         raise typer.Exit(1)
+    if folder is None:
+        shutil.rmtree(where)
 
 
 def _run(folder: Path, *, as_json: bool) -> str | None:
     """Provision, start, tell the story, stop; return what failed, or None."""
     from gateway.cli.processes import choose_addresses, processes
-    from gateway.cli.provision import ProvisionFailed, provision
+    from gateway.cli.provision import ProvisionFailed, provision, reserved
     from gateway.cli.stack import StackFailed, running
     from gateway.clock import system_clock
 
     began = time.monotonic()
     try:
-        with err.status("Making keys; every party signs the agreement …") as status:
+        with reserved(folder), err.status("Making keys; every party signs the agreement …") as status:
             deployment = provision(folder, choose_addresses(), now=system_clock())
             status.update("Starting gateway, adapters and simulated agencies …")
             stack = running(
@@ -104,7 +104,8 @@ async def _one(step: Step, world: World, told: list[dict[str, Any]], *, as_json:
         print_step(out, step)
     began = time.monotonic()
     try:
-        facts = await step.run(world)
+        with err.status("…"):
+            facts = await step.run(world)
     except (StepFailed, RequesterError) as failure:
         return f"step {step.number}, {step.title}: {failure}"
     seconds = time.monotonic() - began

@@ -20,6 +20,7 @@ class Asked:
     by: str
     source: str
     purpose: str
+    categories: tuple[str, ...]
     seconds: float
     exchange: Exchange
     dossier: OpenedDossier | None
@@ -32,6 +33,7 @@ class Asked:
             "by": self.by,
             "source": self.source,
             "purpose": self.purpose,
+            "categories": list(self.categories),
             "seconds": round(self.seconds, 3),
             "id": self.exchange.id,
             "state": self.exchange.state,

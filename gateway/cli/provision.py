@@ -8,10 +8,12 @@ Every holder has its own copy, so that trust in a key never comes from where the
 
 from __future__ import annotations
 
+import fcntl
 import json
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,6 +68,20 @@ class Deployment:
 
     def __getitem__(self, name: str) -> Holder:
         return self.holders[name]
+
+
+@contextmanager
+def reserved(folder: Path) -> Iterator[None]:
+    """Keep a folder for one stack: a second one would take the keys from under the first."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".in-use").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ProvisionFailed(
+                f"A stack already runs from {folder}. Stop it, or choose another folder with --folder."
+            ) from None
+        yield
 
 
 def provision(folder: Path, addresses: Addresses, *, now: int, agreement: Path = AGREEMENT) -> Deployment:

@@ -33,7 +33,7 @@ class _Stolen:
     adapter_url: str
 
 
-async def step_taken_over(world: World) -> Facts:
+async def speak_through_a_stolen_gateway(world: World) -> Facts:
     """Send IND's adapter a genuine order, then forged ones signed with the gateway's own order key."""
     facts = Facts()
     stolen = _Stolen(

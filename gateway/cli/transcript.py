@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
 from rich.rule import Rule
+from rich.table import Table
 from rich.text import Text
 
 from gateway.cli.cast import party_name
 from gateway.cli.facts import Asked, Denied
 
 if TYPE_CHECKING:
+    from adapters.protocol import CategoryAnswer
     from adapters.requester import Exchange, OpenedDossier
     from gateway.cli.facts import Facts
     from gateway.cli.story import Step
 
 _INDENT = 4
-_WORDS = {"yes": "yes", "no": "no"}
 _STATES = {
     "nothing_to_share": "nothing to share",
     "answered": "answered",
@@ -66,73 +66,83 @@ def print_exchange(console: Console, exchange: Exchange, dossier: OpenedDossier 
 
 def _print_asked(console: Console, asked: Asked) -> None:
     remark = f", {asked.remark}" if asked.remark else ""
-    console.print(
-        Padding(
-            f"[bold]{escape(party_name(asked.by))}[/] asks [bold]{escape(party_name(asked.source))}[/]"
-            f" for {asked.purpose}{escape(remark)}: "
-            f"[bold]{_STATES.get(asked.exchange.state, asked.exchange.state)}[/]"
-            f" [dim]in {asked.seconds * 1000:.0f} ms[/]",
-            (0, 2, 0, 3),
-        ),
-        highlight=False,
+    _paragraph(
+        console,
+        f"[bold]{_name(asked.by)}[/] asks [bold]{_name(asked.source)}[/] for {', '.join(asked.categories)}"
+        f"{escape(remark)}: [bold]{_STATES.get(asked.exchange.state, asked.exchange.state)}[/]"
+        f" [dim]({asked.seconds * 1000:.0f} ms)[/]",
     )
     _print_content(console, asked.exchange, asked.dossier)
 
 
-def _print_content(console: Console, exchange: Exchange, dossier: OpenedDossier | None) -> None:
-    if exchange.answer is not None:
-        for category, value in exchange.answer.baseline.items():
-            shown = ", ".join(map(party_name, value)) if isinstance(value, list) else _WORDS.get(value, value)
-            _line(console, "●", "green", str(category), shown)
-    documents = Counter(one.category for one in dossier.documents) if dossier else Counter()
-    for category, count in documents.items():
-        weight = (
-            sum(len(one.content) for one in dossier.documents if one.category == category) if dossier else 0
-        )
-        noun = "document" if count == 1 else "documents"
-        _line(
-            console,
-            "●",
-            "green",
-            str(category),
-            f"{count} {noun}, {weight / 1000:.0f} kB, sealed by the source",
-        )
-    for decision in exchange.decisions:
-        if decision.outcome == "withheld":
-            reason = (decision.reason or "").replace("_", " ")
-            _line(console, "○", "yellow", str(decision.category), f"{reason}, {decision.paragraph}")
-            if decision.next_step:
-                _line(console, " ", "dim", "", decision.next_step, style="dim")
-        elif exchange.answer is not None and _empty(exchange, dossier, str(decision.category)):
-            _line(console, "●", "dim", str(decision.category), _why_empty(dossier, str(decision.category)))
-
-
-def _empty(exchange: Exchange, dossier: OpenedDossier | None, category: str) -> bool:
-    there = {str(name) for name in exchange.answer.baseline} if exchange.answer else set()
-    return category not in there | {str(one.category) for one in (dossier.documents if dossier else ())}
-
-
-def _why_empty(dossier: OpenedDossier | None, category: str) -> str:
-    answer = {str(name): one for name, one in dossier.answers.items()}.get(category) if dossier else None
-    if answer is None:
-        return "not answered"
-    refusal = f" ({answer.refusal})" if answer.refusal else ""
-    return f"the source says: {answer.status.replace('_', ' ')}{refusal}"
-
-
 def _print_denied(console: Console, denied: Denied) -> None:
-    paragraph = f", {denied.paragraph}" if denied.paragraph else ""
-    console.print(
-        Padding(
-            f"[bold]{escape(party_name(denied.by))}[/]: {escape(denied.what)}: [bold red]{denied.status}[/]"
-            f" {denied.code}{escape(paragraph)}",
-            (0, 2, 0, 3),
-        ),
-        highlight=False,
+    paragraph = f", {escape(denied.paragraph)}" if denied.paragraph else ""
+    _paragraph(
+        console,
+        f"[bold]{_name(denied.by)}[/]: {escape(denied.what)}."
+        f" [bold red]{denied.status} {denied.code}[/]{paragraph}",
     )
     console.print(Padding(Text(denied.title, style="dim"), (0, 2, 0, 2 * _INDENT)))
 
 
-def _line(console: Console, mark: str, colour: str, name: str, value: str, *, style: str = "") -> None:
-    text = Text.assemble((f"{mark} ", colour), (f"{name:<18} ", "bold" if name else ""), (value, style))
-    console.print(Padding(text, (0, 2, 0, 2 * _INDENT)), highlight=False)
+def _print_content(console: Console, exchange: Exchange, dossier: OpenedDossier | None) -> None:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column()
+    came, answers = set(), {str(name): one for name, one in dossier.answers.items()} if dossier else {}
+    if exchange.answer is not None:
+        for category, value in exchange.answer.baseline.items():
+            came.add(str(category))
+            shown = ", ".join(map(party_name, value)) if isinstance(value, list) else value
+            table.add_row("[green]●[/]", str(category), escape(shown))
+    weights: dict[str, list[int]] = {}
+    for document in dossier.documents if dossier else ():
+        weights.setdefault(str(document.category), []).append(len(document.content))
+    for name, sizes in weights.items():
+        came.add(name)
+        noun = "document" if len(sizes) == 1 else "documents"
+        partly = answers[name].refusal if name in answers else None
+        without = f"; parts withheld by it: {partly.replace('_', ' ')}" if partly else ""
+        table.add_row(
+            "[green]●[/]",
+            name,
+            f"{len(sizes)} {noun}, {sum(sizes) / 1000:.0f} kB, sealed by the source{without}",
+        )
+    for decision in exchange.decisions:
+        name = str(decision.category)
+        if decision.outcome == "permitted" and exchange.answer is not None and name not in came:
+            table.add_row("[dim]●[/]", name, _why_empty(answers.get(name)))
+    for (reason, paragraph, next_step), names in _withheld(exchange).items():
+        why = f"{escape(reason)} [dim]({escape(paragraph)})[/]"
+        table.add_row(
+            "[yellow]○[/]", "\n".join(names), f"{why}\n[dim]{escape(next_step)}[/]" if next_step else why
+        )
+    if table.row_count:
+        console.print(Padding(table, (0, 2, 0, 2 * _INDENT)), highlight=False)
+
+
+def _withheld(exchange: Exchange) -> dict[tuple[str, str, str], list[str]]:
+    """Put the categories together that are withheld for one and the same reason."""
+    grouped: dict[tuple[str, str, str], list[str]] = {}
+    for decision in exchange.decisions:
+        if decision.outcome == "withheld":
+            reason = (decision.reason or "withheld").replace("_", " ")
+            key = (reason, decision.paragraph or "", decision.next_step or "")
+            grouped.setdefault(key, []).append(str(decision.category))
+    return grouped
+
+
+def _why_empty(answer: CategoryAnswer | None) -> str:
+    if answer is None:
+        return "[dim]the source did not answer this[/]"
+    refusal = f" ({answer.refusal.replace('_', ' ')})" if answer.refusal else ""
+    return f"[dim]the source says: {answer.status.replace('_', ' ')}{refusal}[/]"
+
+
+def _paragraph(console: Console, markup: str) -> None:
+    console.print(Padding(markup, (0, 2, 0, 3)), highlight=False)
+
+
+def _name(party: str) -> str:
+    return escape(party_name(party))

@@ -27,14 +27,28 @@ def up(
 
     Keys, the agreement's signatures and the databases are made anew each time.
     """
+    from gateway.cli.provision import ProvisionFailed, reserved
+    from gateway.cli.stack import StackFailed
+
+    folder = folder.resolve()
+    try:
+        with reserved(folder):
+            _keep_running(folder, port)
+    except (StackFailed, ProvisionFailed) as failed:
+        fail(str(failed))
+    except KeyboardInterrupt:
+        err.print("Stopped.")
+
+
+def _keep_running(folder: Path, port: int | None) -> None:
     from gateway.cli.processes import choose_addresses, processes
-    from gateway.cli.provision import ProvisionFailed, provision
-    from gateway.cli.stack import StackFailed, running
+    from gateway.cli.provision import provision
+    from gateway.cli.stack import running
     from gateway.clock import system_clock
 
     sandbox = folder / "sandbox.json"
     try:
-        deployment = provision(folder.resolve(), choose_addresses(port), now=system_clock())
+        deployment = provision(folder, choose_addresses(port), now=system_clock())
         with err.status("Starting …") as status:
             started = running(
                 processes(deployment),
@@ -48,10 +62,6 @@ def up(
                 while True:
                     time.sleep(0.5)
                     stack.watch()
-    except (StackFailed, ProvisionFailed) as failed:
-        fail(str(failed))
-    except KeyboardInterrupt:
-        err.print("Stopped.")
     finally:
         # Its keys belong to processes that no longer run.
         sandbox.unlink(missing_ok=True)
@@ -62,12 +72,13 @@ def provision_only(
 ) -> None:
     """Make the keys, register and signed agreement of a demonstration, and start nothing."""
     from gateway.cli.processes import choose_addresses
-    from gateway.cli.provision import ProvisionFailed, provision
+    from gateway.cli.provision import ProvisionFailed, provision, reserved
     from gateway.cli.stack import StackFailed
     from gateway.clock import system_clock
 
     try:
-        deployment = provision(folder.resolve(), choose_addresses(port), now=system_clock())
+        with reserved(folder.resolve()):
+            deployment = provision(folder.resolve(), choose_addresses(port), now=system_clock())
     except (ProvisionFailed, StackFailed) as failed:
         fail(str(failed))
     out.print(
@@ -118,6 +129,8 @@ def sandbox_content(deployment: Deployment) -> dict[str, Any]:
 
 
 def _tell(sandbox: Path, deployment: Deployment) -> None:
+    here = Path.cwd()
+    sandbox = sandbox.relative_to(here) if sandbox.is_relative_to(here) else sandbox
     out.print(
         f"\n[bold]Dossierpoort runs[/] at {deployment.addresses.gateway} (loopback only)", highlight=False
     )

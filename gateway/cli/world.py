@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from adapters.kit.register import Register
 from adapters.protocol import Category, ClientIdentifier, Role, Scheme, Worker
-from adapters.requester import LedgerReceipt, Requester
+from adapters.requester import GatewayRefused, LedgerReceipt, Requester
 from adapters.simulation.personas import BY_NAME
 from gateway.cli.cast import PARTIES
 from gateway.cli.connect import Identity, connected
-from gateway.cli.facts import Asked, Facts
+from gateway.cli.facts import Asked, Denied, Facts, StepFailed
 from gateway.cli.provision import Deployment
 
 VW = "vluchtelingenwerk"
 IND = "ind"
 PURPOSE = "legal_screening"
+BASELINE = (Category.PERSPECTIVE, Category.PARTNERS)
+PAPERS = (Category.DECISIONS, Category.DOSSIER_DOCUMENTS)
+EVERYTHING = (*BASELINE, *PAPERS)
 
 
 @dataclass(slots=True)
@@ -55,7 +58,7 @@ class World:
         remark: str = "",
     ) -> Asked:
         """Ask as a party's caseworker, open what comes, and tell it."""
-        requester = self.requesters[by]
+        requester, categories = self.requesters[by], tuple(categories)
         began = time.monotonic()
         exchange = await requester.request_dossier(
             client,
@@ -65,7 +68,8 @@ class World:
             worker=worker_of(by, Role.CASEWORKER),
         )
         dossier = await requester.open(exchange, source=source) if exchange.answer is not None else None
-        asked = Asked(by, source, purpose, time.monotonic() - began, exchange, dossier, remark)
+        named = tuple(map(str, categories))
+        asked = Asked(by, source, purpose, named, time.monotonic() - began, exchange, dossier, remark)
         facts.told.append(asked)
         return asked
 
@@ -106,3 +110,16 @@ def worker_of(party: str, role: Role, number: int = 0) -> Worker:
     cast = next(one for one in PARTIES if one.id == party)
     found = [worker for worker in cast.workers if worker.role == role.value]
     return Worker(id=found[number].id, role=role)
+
+
+async def expect_refusal(facts: Facts, by: str, what: str, call: Awaitable[object], code: str) -> Denied:
+    """Make a call that must be refused with this code; tell it, or raise StepFailed."""
+    try:
+        await call
+    except GatewayRefused as refused:
+        if refused.code != code:
+            raise StepFailed(f"{by} {what}: refused with {refused.code} instead of {code}") from refused
+        denied = Denied.of(by, what, refused)
+        facts.told.append(denied)
+        return denied
+    raise StepFailed(f"{by} {what}: this was allowed, and should have been refused with {code}")

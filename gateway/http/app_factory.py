@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -64,8 +65,9 @@ def _checked_routes(router: APIRouter) -> list[APIRoute]:
 
 
 def _operation_id(route: APIRoute) -> str:
-    first, *rest = route.name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
+    """Name an operation by its address, which is unique: `getConsentsIdReceipt`."""
+    words = re.findall(r"[A-Za-z]+", route.path_format.removeprefix(openapi.PREFIX))
+    return min(route.methods or {"any"}).lower() + "".join(word[0].upper() + word[1:] for word in words)
 
 
 def _once(make: Any) -> Any:

@@ -29,6 +29,18 @@ router = APIRouter(prefix="/v1/dossier-requests", route_class=StrictRoute, tags=
 Parts = Annotated[Services, Depends(services)]
 Authenticated = Annotated[Caller, Depends(authenticated)]
 ExchangeId = Annotated[OpaqueId, Path(alias="id", description="The id of the dossier request.")]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=8,
+        max_length=128,
+        description="Required. The same key and body meet the same request; with another body: 409.",
+    ),
+]
+Prefer = Annotated[
+    str | None, Header(alias="Prefer", description="`wait=N` waits up to N seconds (RFC 7240).")
+]
 
 _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,4})(?:$|[,;\s])")
 _POLL_AFTER_SECONDS = "2"
@@ -63,18 +75,18 @@ class CategoryDecision(Wire):
     paragraph: str
 
 
-class SealedDocument(Wire):
+class DossierDocument(Wire):
     """One document that only the requester can open."""
 
     category: str
     jwe: str
 
 
-class Answer(Wire):
+class DossierAnswer(Wire):
     """What leaves: the baseline in the clear, all else sealed, and the source's attestation of both."""
 
     baseline: dict[str, Any]
-    sealed: list[SealedDocument]
+    sealed: list[DossierDocument]
     attestation: str | None = None
 
 
@@ -91,7 +103,7 @@ class DossierRequestState(Wire):
 
     id: OpaqueId
     state: State
-    answer: Answer | None = None
+    answer: DossierAnswer | None = None
     decisions: list[CategoryDecision] | None = None
     obligations: Obligations | None = None
     failure: str | None = None
@@ -100,13 +112,13 @@ class DossierRequestState(Wire):
     receipt: str = Field(description="JWS of the gateway, typ `receipt+jwt`, with the ledger leaf.")
 
 
-class ActingWorker(Wire):
+class RequestWorker(Wire):
     """The worker who acts on a dossier request."""
 
     worker: Worker
 
 
-class InclusionProof(Wire):
+class LeafProof(Wire):
     """RFC 6962 §2.1.1: `hashes` lead from the leaf to the root of the checkpoint."""
 
     leaf_index: int
@@ -118,19 +130,29 @@ class ProvenReceipt(Wire):
     """A receipt with everything that an offline verifier needs besides the ledger's public key."""
 
     receipt: str
-    inclusion_proof: InclusionProof
+    inclusion_proof: LeafProof
     checkpoint: str = Field(description="C2SP signed note.")
 
 
-@router.post("", status_code=200, response_model_exclude_none=True, summary="Ask for parts of a dossier")
+_WORKING: dict[int | str, dict[str, Any]] = {
+    202: {"model": DossierRequestState, "description": "The source is working; look at `Location` again."}
+}
+
+
+@router.post(
+    "",
+    response_model_exclude_none=True,
+    responses=_WORKING,
+    summary="Ask for parts of a dossier",
+)
 async def post_dossier_request(
     request: Request,
     body: DossierRequest,
     parts: Parts,
     caller: Authenticated,
     response: Response,
-    idempotency_key: Annotated[str | None, Header(min_length=8, max_length=128)] = None,
-    prefer: Annotated[str | None, Header(description="`wait=N` waits up to N seconds (RFC 7240).")] = None,
+    idempotency_key: IdempotencyKey = None,
+    prefer: Prefer = None,
 ) -> DossierRequestState:
     """Decide, forward what may be asked, and answer: 200 when it is decided, 202 while the source works."""
     if idempotency_key is None:
@@ -151,13 +173,13 @@ async def post_dossier_request(
     return await _answer(parts, await _wait(parts, asked, _seconds(prefer, parts)), response)
 
 
-@router.get("/{id}", response_model_exclude_none=True, summary="Fetch a dossier request")
+@router.get("/{id}", response_model_exclude_none=True, responses=_WORKING, summary="Fetch a dossier request")
 async def get_dossier_request(
     parts: Parts,
     caller: Authenticated,
     response: Response,
     exchange_id: ExchangeId,
-    prefer: Annotated[str | None, Header(description="`wait=N` waits up to N seconds (RFC 7240).")] = None,
+    prefer: Prefer = None,
 ) -> DossierRequestState:
     """Answer as things stand now: what lost its ground since is withheld, and each answer is recorded."""
     known = await _own(parts, caller, exchange_id)
@@ -166,7 +188,7 @@ async def get_dossier_request(
 
 @router.post("/{id}/acknowledgement", response_model_exclude_none=True, summary="Say that it arrived")
 async def acknowledge(
-    body: ActingWorker, parts: Parts, caller: Authenticated, exchange_id: ExchangeId
+    body: RequestWorker, parts: Parts, caller: Authenticated, exchange_id: ExchangeId
 ) -> DossierRequestState:
     """Close an answered request; the gateway deletes the sealed bytes."""
     return await _end(parts, await _own(parts, caller, exchange_id, body.worker), "collected")
@@ -174,7 +196,7 @@ async def acknowledge(
 
 @router.post("/{id}/cancellation", response_model_exclude_none=True, summary="Call a request off")
 async def cancel(
-    body: ActingWorker, parts: Parts, caller: Authenticated, exchange_id: ExchangeId
+    body: RequestWorker, parts: Parts, caller: Authenticated, exchange_id: ExchangeId
 ) -> DossierRequestState:
     """End an open request; the source is told to stop."""
     return await _end(parts, await _own(parts, caller, exchange_id, body.worker), "cancelled")
@@ -187,7 +209,7 @@ async def get_receipt(parts: Parts, caller: Authenticated, exchange_id: Exchange
     proven = await parts.store.read(lambda conn: receipts.prove(conn, parts, known))
     return ProvenReceipt(
         receipt=proven.receipt,
-        inclusion_proof=InclusionProof(
+        inclusion_proof=LeafProof(
             leaf_index=proven.inclusion.leaf_index,
             tree_size=proven.inclusion.tree_size,
             hashes=[receipts.base64url(node) for node in proven.inclusion.hashes],
@@ -242,8 +264,10 @@ def _shape(delivery: Delivery) -> DossierRequestState:
         )
     answer = None
     if delivery.baseline is not None:
-        sealed = [SealedDocument(category=category, jwe=jwe) for category, jwe in delivery.sealed]
-        answer = Answer(baseline=dict(delivery.baseline), sealed=sealed, attestation=delivery.attestation)
+        sealed = [DossierDocument(category=category, jwe=jwe) for category, jwe in delivery.sealed]
+        answer = DossierAnswer(
+            baseline=dict(delivery.baseline), sealed=sealed, attestation=delivery.attestation
+        )
     said = cast("list[dict[str, Any]]", delivery.recorded.detail["categories"])
     return DossierRequestState(
         id=known.id,
@@ -266,7 +290,7 @@ _NEXT_STEP: dict[State, str] = {
     "forwarded": "The source is working on it. Fetch this request again, or wait with `Prefer: wait=30`.",
     "answered": "Open and verify the answer, then acknowledge it: the gateway then deletes what it holds.",
     "refused": "Nothing may be shared as things stand; `decisions` says per category what would help.",
-    "failed": "Nothing was released. Ask again with a new signed request; if it happens again, tell the source.",
+    "failed": "Nothing was released. Make a new signed request; if that fails too, tell the source.",
     "collected": "Nothing is held here any more. Ask again if you need it again.",
     "cancelled": "Ask again with a new signed request if it is needed after all.",
     "expired": "The source did not answer in time, or nobody collected. Ask again.",

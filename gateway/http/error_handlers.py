@@ -34,7 +34,6 @@ _FIELD_CODES: Mapping[str, str] = {
 # A name that the caller chose may itself be an identifier, so it is repeated only if it looks like a field.
 _REPEATABLE_NAME = re.compile(r"[A-Za-z_-]{1,48}")
 
-
 _logger = structlog.get_logger("gateway.http")
 
 

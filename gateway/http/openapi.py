@@ -8,6 +8,7 @@ address and in a header of every answer, and a token is needed where the code as
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
@@ -21,19 +22,13 @@ from gateway.http.strict_body import needs_caller
 
 PREFIX = "/v1"
 _SCHEME = "dpop"
-_DESCRIPTION = """\
-Asks for, decides on and passes on parts of a client's dossier between the parties of the privacy agreement.
-
-Every call but those for public keys and for this document needs an access token of `/oauth/token`, bound
-to the caller's key (DPoP, RFC 9449). The interface is English; the terms of the law and of the parties'
-plans stand beside it in the Dutch–English glossary, `docs/glossary.md`.
-Errors are problem documents (RFC 9457); each `code` has a section in `docs/errors.md`.
-"""
+# What a developer needs beyond the shapes: signing, opening, verifying.
+_DESCRIPTION = Path(__file__).with_name("api_guide.md").read_text("utf-8")
 _TAGS = {
     "parties": "The parties' public keys.",
     "cases": "Which party is on a client's case, by the client's own act.",
     "consents": "What a client allows, confirmed by a second person, and its withdrawal.",
-    "dossier-requests": "Ask for parts of a dossier; look at what came.",
+    "dossier requests": "Ask for parts of a dossier; look at what came.",
     "orders": "Where sources deliver answers that took longer.",
     "ledger": "The public log that proves what was decided and handed over.",
 }
@@ -68,6 +63,7 @@ _MEANINGS = {
     413: "The body is too large.",
     415: "Another media type than this resource reads.",
     500: "Something went wrong inside; nothing was released.",
+    502: "What the source said was refused; nothing of it was released.",
     503: "A part does not answer; nothing was released.",
 }
 _VERSION_HEADER = {"API-Version": {"description": "Full version of the API.", "schema": {"type": "string"}}}
@@ -141,6 +137,8 @@ def _correct(operation: dict[str, Any], *, secured: bool, method: str) -> None:
         statuses += [404]
     if secured and method == "post":
         statuses += [409]
+    if {"dossier requests", "orders"} & set(operation.get("tags", [])):
+        statuses += [502]
     for status in statuses:
         responses.setdefault(str(status), {"description": _MEANINGS[status]})
     for status, response in responses.items():

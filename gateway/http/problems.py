@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 from starlette.responses import JSONResponse
@@ -206,9 +207,16 @@ def problem_response(error: GatewayError) -> JSONResponse:
 
 def internal_error(error: Exception) -> JSONResponse:
     """Answer an error that nobody foresaw: by type name in the log, by nothing at all to the caller."""
-    # The text of an unforeseen error may hold a client's identifier; its type cannot.
-    _logger.error("unforeseen_error", error=type(error).__name__)
+    # The text of an unforeseen error may hold a client's identifier; its type and place cannot.
+    _logger.error("unforeseen_error", error=type(error).__name__, place=_place(error))
     return problem_response(Unavailable("internal_error"))
+
+
+def _place(error: Exception) -> str | None:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else None
 
 
 def _headers(error: GatewayError, row: Problem) -> dict[str, str]:
@@ -217,9 +225,6 @@ def _headers(error: GatewayError, row: Problem) -> dict[str, str]:
         headers["WWW-Authenticate"] = _challenge(error.code)
     if error.retry_after_seconds is not None or row.status == 503:
         headers["Retry-After"] = str(error.retry_after_seconds or RETRY_AFTER_SECONDS)
-    if row.status == 413:
-        # The rest of the body was not read, so the connection cannot carry another request.
-        headers["Connection"] = "close"
     return headers
 
 

@@ -10,7 +10,6 @@ import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
 
-import structlog
 from fastapi import Request
 
 from adapters.kit import jose
@@ -25,8 +24,6 @@ TOKEN_TYP = "at+jwt"
 # Where the caller of a request is kept, so that a proof is claimed once however many ask who calls.
 CALLER_SCOPE_KEY = "dossierpoort.caller"
 _MAX_TOKEN_BYTES = 4096
-
-_logger = structlog.get_logger("gateway.oauth")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +87,9 @@ async def authenticated(request: Request) -> Caller:
     # 3 In one transaction: the proof was never seen, and this is how the party stands.
     standing = await _claim(parts, token, proof)
     # 4 What was remembered from before a change among the parties is verified again.
-    if remembered is None or remembered[1] != standing.epoch:
-        cache.put(unverified_token, verify_token(parts, unverified_token, now), standing.epoch)
+    if remembered is not None and remembered[1] != standing.epoch:
+        token = verify_token(parts, unverified_token, now)
+    cache.put(unverified_token, token, standing.epoch)
     if not standing.active:
         raise Refused("party_suspended")
 

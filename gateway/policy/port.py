@@ -174,6 +174,27 @@ class PolicyEngine(Protocol):
         ...
 
 
+def hold_together(read: Verdict, question: Question) -> None:
+    """Refuse a verdict that contradicts itself or the question; raise PolicyUnavailable.
+
+    The second of two ways to say no: no engine can permit a stranger, or what was not asked for.
+    """
+    if tuple(decision.category for decision in read.decisions) != question.categories:
+        raise PolicyUnavailable
+    permitted = read.permitted
+    if (read.refusal is not None or not (question.on_case and question.worker_on_case)) and permitted:
+        raise PolicyUnavailable
+    if read.ask_source and not permitted:
+        raise PolicyUnavailable
+    known = {(fact.category, fact.id) for fact in question.consents}
+    for decision in permitted:
+        ends = decision.valid_until
+        if ends is None or ends <= question.now or read.valid_until > ends:
+            raise PolicyUnavailable
+        if decision.consent is not None and (decision.category, decision.consent) not in known:
+            raise PolicyUnavailable
+
+
 def _matches(pattern: re.Pattern[str], word: object) -> bool:
     return isinstance(word, str) and pattern.fullmatch(word) is not None
 

@@ -26,6 +26,7 @@ from gateway.policy.port import (
     Refusal,
     RefusalCode,
     Verdict,
+    hold_together,
 )
 
 _T = TypeVar("_T")
@@ -70,24 +71,8 @@ def verdict(unverified_result: object, question: Question) -> Verdict:
         ),
         valid_until=_seconds(result["valid_until"]),
     )
-    _hold_together(read, question)
+    hold_together(read, question)
     return read
-
-
-def _hold_together(read: Verdict, question: Question) -> None:
-    """Refuse an answer that contradicts itself or the question: the second of two ways to say no."""
-    permitted = read.permitted
-    if (read.refusal is not None or not (question.on_case and question.worker_on_case)) and permitted:
-        raise PolicyUnavailable
-    if read.ask_source and not permitted:
-        raise PolicyUnavailable
-    known = {(fact.category, fact.id) for fact in question.consents}
-    for decision in permitted:
-        ends = decision.valid_until
-        if ends is None or ends <= question.now or read.valid_until > ends:
-            raise PolicyUnavailable
-        if decision.consent is not None and (decision.category, decision.consent) not in known:
-            raise PolicyUnavailable
 
 
 def _refusal(unverified: object) -> Refusal:

@@ -24,11 +24,14 @@ from gateway.policy.rego import base_document, document, verdict
 ENTRYPOINT = "dossier/decision"
 # A Wasm page. The ABI counts memory in these.
 _PAGE_BYTES = 65_536
-# The agreement and one evaluation take about 2 MB; a module that wants more than this is not ours.
-_MEMORY_BYTES = 64 * 1024 * 1024
-# Wasm instructions of one evaluation. The largest question (every category, twenty consents each) takes some
-# 2 % of it; what loops is stopped within about a second.
+# What an evaluation may take beyond the agreement; the largest question takes about 1 MB.
+_EVALUATION_BYTES = 32 * 1024 * 1024
+# The agreement in memory takes about ten times its JSON; twice that is not our data.
+_MEMORY_PER_DATA_BYTE = 20
+# Wasm instructions, counted by wasmtime. The largest question (every category, twenty consents each) takes 6 %
+# of what one evaluation has; what loops is stopped within a second. Reading the agreement takes 90 per byte.
 _FUEL = 500_000_000
+_FUEL_PER_DATA_BYTE = 1_000
 _RESULT_BYTES = 1024 * 1024
 _BUILD_BYTES = 64 * 1024
 
@@ -75,8 +78,7 @@ class WasmEngine:
                     self._instance = _Instance(self._engine, self._module, self._data)
                 answered = self._instance.evaluate(asked)
             except PolicyUnavailable:
-                # What stopped half-way may have left anything in its memory: the next question gets a fresh
-                # one.
+                # What stopped half-way may have left anything behind: the next question gets a fresh one.
                 self._instance = None
                 raise
         return verdict(_only_result(answered), question)
@@ -87,8 +89,9 @@ class _Instance:
 
     def __init__(self, engine: wasmtime.Engine, module: wasmtime.Module, data: bytes) -> None:
         self._store = wasmtime.Store(engine)
-        self._store.set_limits(memory_size=_MEMORY_BYTES, instances=1, memories=1, tables=1)
-        self._store.set_fuel(_FUEL)
+        memory = _EVALUATION_BYTES + _MEMORY_PER_DATA_BYTE * len(data)
+        self._store.set_limits(memory_size=memory, instances=1, memories=1, tables=1)
+        self._store.set_fuel(_FUEL + _FUEL_PER_DATA_BYTE * len(data))
         try:
             self._start(module, data)
         except (wasmtime.WasmtimeError, wasmtime.Trap, KeyError) as error:

@@ -15,6 +15,7 @@ TOP_LEVEL = re.compile(
     r"|requirements[a-z-]*\.(txt|in)|LICENCE|\.git[a-z]*)"
 )
 LINES_OF_A_MODULE = 320  # a hard look at 300; beyond this a module has more than one duty
+LINES_OF_A_TEST_MODULE = 640
 EMPTY_NAMES = {"util", "utils", "helper", "helpers", "manager", "managers", "common", "core"}
 
 # Each pattern is written so that it does not match itself.
@@ -56,7 +57,14 @@ def test_the_top_level_holds_what_the_design_names_and_nothing_else() -> None:
 
 def test_no_module_has_grown_past_one_duty() -> None:
     lengths = {place(path): len(path.read_text(encoding="utf-8").splitlines()) for path in modules()}
-    assert {name: lines for name, lines in lengths.items() if lines > LINES_OF_A_MODULE} == {}
+    # A migration is generated whole and never edited; tests are tables of cases, and read as such.
+    too_long = {
+        name: lines
+        for name, lines in lengths.items()
+        if lines > (LINES_OF_A_TEST_MODULE if name.startswith("tests/") else LINES_OF_A_MODULE)
+        and "/migrations/versions/" not in name
+    }
+    assert too_long == {}
 
 
 def test_every_module_is_named_after_its_duty() -> None:

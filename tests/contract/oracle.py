@@ -1,7 +1,7 @@
-"""A second reading of who may receive what, written from DOMAIN.md and in another shape than the Rego.
+"""A second reading of who may receive what, written from the domain and in another shape than the Rego.
 
-It walks one category at a time, from the client's side: may this recipient ever have it, did the client open it,
-must the source be troubled for it. It shares no code with the gateway and none of the policy's structure.
+It walks one category at a time, from the client's side: may this recipient ever have it, did the client open
+it, must the source be troubled for it. It shares no code with the gateway and none of the policy's structure.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -27,17 +28,17 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
 
 
 @pytest.fixture(scope="module")
-async def told(deployment: Deployment) -> AsyncIterator[dict[int, Facts]]:
+def told(deployment: Deployment) -> dict[int, Facts]:
     """Tell the story once; the tests below look at what each step found."""
-    async with inhabited(deployment, deployment.folder) as world:
-        yield {step.number: await step.run(world) for step in STEPS}
+
+    async def tell() -> dict[int, Facts]:
+        async with inhabited(deployment, deployment.folder) as world:
+            return {step.number: await step.run(world) for step in STEPS}
+
+    return asyncio.run(tell())
 
 
-pytest_story = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_story
-async def test_1_a_case_involves_nobody_until_a_second_worker_confirms_the_mandate(
+def test_1_a_case_involves_nobody_until_a_second_worker_confirms_the_mandate(
     told: dict[int, Facts],
 ) -> None:
     assert [asked.exchange.state for asked in told[1].asked] == ["nothing_to_share"] * 2
@@ -45,8 +46,7 @@ async def test_1_a_case_involves_nobody_until_a_second_worker_confirms_the_manda
     assert told[1].values["state"] == "active"
 
 
-@pytest_story
-async def test_2_without_consent_the_baseline_comes_and_each_other_category_says_why_not(
+def test_2_without_consent_the_baseline_comes_and_each_other_category_says_why_not(
     told: dict[int, Facts],
 ) -> None:
     answer = told[2].as_json()["asked"][0]
@@ -56,14 +56,12 @@ async def test_2_without_consent_the_baseline_comes_and_each_other_category_says
     assert set(answer["withheld"]) == {"decisions", "dossier_documents"}
 
 
-@pytest_story
-async def test_3_a_consent_counts_only_once_a_second_worker_confirms_it(told: dict[int, Facts]) -> None:
+def test_3_a_consent_counts_only_once_a_second_worker_confirms_it(told: dict[int, Facts]) -> None:
     assert [denied.code for denied in told[3].denied] == ["same_worker"]
     assert told[3].values["state"] == "active"
 
 
-@pytest_story
-async def test_4_with_consent_the_papers_come_sealed_and_proven(told: dict[int, Facts]) -> None:
+def test_4_with_consent_the_papers_come_sealed_and_proven(told: dict[int, Facts]) -> None:
     answer = told[4].as_json()["asked"][0]
     assert {one["category"] for one in answer["documents"]} == {"decisions", "dossier_documents"}
     assert all(one["bytes"] > 100_000 for one in answer["documents"])
@@ -71,8 +69,7 @@ async def test_4_with_consent_the_papers_come_sealed_and_proven(told: dict[int, 
     assert told[4].values["ledger_index"] > 0
 
 
-@pytest_story
-async def test_5_a_withdrawal_holds_for_the_next_request_and_for_one_under_way(
+def test_5_a_withdrawal_holds_for_the_next_request_and_for_one_under_way(
     told: dict[int, Facts],
 ) -> None:
     after, under_way = told[5].as_json()["asked"]
@@ -82,8 +79,7 @@ async def test_5_a_withdrawal_holds_for_the_next_request_and_for_one_under_way(
         assert set(answer["withheld"]) == {"decisions", "dossier_documents"}
 
 
-@pytest_story
-async def test_6_a_stranger_gets_the_same_answer_about_a_client_and_about_nobody(
+def test_6_a_stranger_gets_the_same_answer_about_a_client_and_about_nobody(
     told: dict[int, Facts],
 ) -> None:
     assert told[6].values["known"] == told[6].values["unknown"]
@@ -91,8 +87,7 @@ async def test_6_a_stranger_gets_the_same_answer_about_a_client_and_about_nobody
     assert told[6].values["lengths"][0] == told[6].values["lengths"][1]
 
 
-@pytest_story
-async def test_7_supervision_and_the_municipality_are_refused_by_the_agreement_alone(
+def test_7_supervision_and_the_municipality_are_refused_by_the_agreement_alone(
     told: dict[int, Facts],
 ) -> None:
     refused = {denied.by: denied for denied in told[7].denied}
@@ -101,21 +96,18 @@ async def test_7_supervision_and_the_municipality_are_refused_by_the_agreement_a
     assert all(denied.status == 403 and denied.paragraph for denied in refused.values())
 
 
-@pytest_story
-async def test_8_a_forged_consent_and_a_swapped_key_do_not_make_the_source_speak(
+def test_8_a_forged_consent_and_a_swapped_key_do_not_make_the_source_speak(
     told: dict[int, Facts],
 ) -> None:
     assert told[8].values["forged_consent"] == {"status": 403, "code": "order_refused_consent_invalid"}
     assert told[8].values["swapped_key"] == {"status": 403, "code": "order_refused_request_invalid"}
 
 
-@pytest_story
-async def test_9_the_ledger_verifies_offline_from_a_file_and_a_public_key(told: dict[int, Facts]) -> None:
+def test_9_the_ledger_verifies_offline_from_a_file_and_a_public_key(told: dict[int, Facts]) -> None:
     assert told[9].values["entries"] > 10
 
 
-@pytest_story
-async def test_no_log_and_no_database_holds_an_identifier_or_a_name(
+def test_no_log_and_no_database_holds_an_identifier_or_a_name(
     told: dict[int, Facts], deployment: Deployment
 ) -> None:
     assert told

@@ -17,6 +17,7 @@ from typing import Annotated, Any
 
 import aiohttp
 import pytest
+import pytest_asyncio
 import uvicorn
 from fastapi import APIRouter, Depends
 from pydantic import SecretStr
@@ -288,8 +289,16 @@ async def opened_gate(folder: Path, **settings: Any) -> AsyncIterator[Gate]:
             yield gate
 
 
-@pytest.fixture
-async def gate(tmp_path: Path) -> AsyncIterator[Gate]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gate(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gate]:
+    """A gate that a module's tests share: nobody moves its clock or changes its parties."""
+    async with opened_gate(tmp_path_factory.mktemp("gate")) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def own_gate(tmp_path: Path) -> AsyncIterator[Gate]:
+    """A gate of the test's own, to change at will."""
     async with opened_gate(tmp_path) as opened:
         yield opened
 

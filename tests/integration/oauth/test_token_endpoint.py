@@ -17,6 +17,8 @@ from adapters.kit import jose
 from adapters.kit.keys import SigningKey, thumbprint
 from gateway.oauth import replay
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 YEAR = 365 * 24 * 3600
 
 
@@ -77,29 +79,31 @@ async def test_of_fifty_copies_at_once_exactly_one_gets_a_token(gate: Any) -> No
     assert sorted(answer.status for answer in answers) == [200] + [400] * 49
 
 
-async def test_an_assertion_stays_used_after_a_restart(gate: Any, compose_again: Callable[..., Any]) -> None:
-    assertion = gate.assertion()
-    assert (await gate.ask_token(assertion)).status == 200
-    gate.services.store.close()
-    reopened = compose_again(gate.folder, gate.issuer, gate.clock).store
+async def test_an_assertion_stays_used_after_a_restart(
+    own_gate: Any, compose_again: Callable[..., Any]
+) -> None:
+    assertion = own_gate.assertion()
+    assert (await own_gate.ask_token(assertion)).status == 200
+    own_gate.services.store.close()
+    reopened = compose_again(own_gate.folder, own_gate.issuer, own_gate.clock).store
     try:
         jti = str(jose.unverified_payload(assertion)["jti"])
         key = replay.key("assertion", "vluchtelingenwerk", jti)
         with pytest.raises(replay.Replayed):
-            await reopened.write(lambda tx: replay.claim(tx, key, gate.clock.now + 60))
+            await reopened.write(lambda tx: replay.claim(tx, key, own_gate.clock.now + 60))
         other = replay.key("assertion", "ind", jti)
-        await reopened.write(lambda tx: replay.claim(tx, other, gate.clock.now + 60))
+        await reopened.write(lambda tx: replay.claim(tx, other, own_gate.clock.now + 60))
     finally:
         reopened.close()
 
 
-async def test_used_assertions_are_forgotten_when_they_are_refused_for_age_anyway(gate: Any) -> None:
-    old = gate.assertion()
-    assert (await gate.ask_token(old)).status == 200
-    gate.clock.now += 3600
-    assert refused(await gate.ask_token(old))
-    assert (await gate.ask_token()).status == 200
-    count = await gate.services.store.read(
+async def test_used_assertions_are_forgotten_when_they_are_refused_for_age_anyway(own_gate: Any) -> None:
+    old = own_gate.assertion()
+    assert (await own_gate.ask_token(old)).status == 200
+    own_gate.clock.now += 3600
+    assert refused(await own_gate.ask_token(old))
+    assert (await own_gate.ask_token()).status == 200
+    count = await own_gate.services.store.read(
         lambda conn: conn.exec_driver_sql("SELECT count(*) FROM replay").scalar_one()
     )
     assert count == 2, "of the last assertion and its proof"
@@ -202,134 +206,34 @@ async def test_another_signed_thing_of_the_party_is_no_assertion(gate: Any, typ:
     assert refused(await gate.ask_token(gate.assertion(typ=typ)))
 
 
-async def test_whoever_is_no_active_party_gets_the_same_answer(gate: Any) -> None:
+async def test_whoever_is_no_active_party_gets_the_same_answer(own_gate: Any) -> None:
     stranger = SigningKey.generate()
-    bad_signature = await gate.ask_token(gate.assertion(key=stranger))
-    unknown = await gate.ask_token(gate.assertion("nobody", key=stranger))
-    path = await gate.ask_token(gate.assertion("../register", key=stranger))
-    gateway = await gate.ask_token(gate.assertion("gateway"))
-    assert (await gate.ask_token()).status == 200
-    await gate.set_status("vluchtelingenwerk", "suspended")
-    suspended = await gate.ask_token()
+    bad_signature = await own_gate.ask_token(own_gate.assertion(key=stranger))
+    unknown = await own_gate.ask_token(own_gate.assertion("nobody", key=stranger))
+    path = await own_gate.ask_token(own_gate.assertion("../register", key=stranger))
+    gateway = await own_gate.ask_token(own_gate.assertion("gateway"))
+    assert (await own_gate.ask_token()).status == 200
+    await own_gate.set_status("vluchtelingenwerk", "suspended")
+    suspended = await own_gate.ask_token()
     for answer in (bad_signature, unknown, path, gateway, suspended):
         assert (answer.status, answer.text) == (bad_signature.status, bad_signature.text)
-    await gate.set_status("vluchtelingenwerk", "active")
-    assert (await gate.ask_token()).status == 200
+    await own_gate.set_status("vluchtelingenwerk", "active")
+    assert (await own_gate.ask_token()).status == 200
 
 
-async def test_a_new_key_list_counts_and_an_older_one_does_not(gate: Any) -> None:
-    old, new = gate.keys["vluchtelingenwerk"], SigningKey.generate()
-    assert (await gate.ask_token(gate.assertion(key=old))).status == 200
-    gate.write_key_list("vluchtelingenwerk", new, serial=2)
-    assert (await gate.ask_token(gate.assertion(key=new))).status == 200
-    assert refused(await gate.ask_token(gate.assertion(key=old)))
-    gate.write_key_list("vluchtelingenwerk", old, serial=1)
-    assert refused(await gate.ask_token(gate.assertion(key=old)))
+async def test_a_new_key_list_counts_and_an_older_one_does_not(own_gate: Any) -> None:
+    old, new = own_gate.keys["vluchtelingenwerk"], SigningKey.generate()
+    assert (await own_gate.ask_token(own_gate.assertion(key=old))).status == 200
+    own_gate.write_key_list("vluchtelingenwerk", new, serial=2)
+    assert (await own_gate.ask_token(own_gate.assertion(key=new))).status == 200
+    assert refused(await own_gate.ask_token(own_gate.assertion(key=old)))
+    own_gate.write_key_list("vluchtelingenwerk", old, serial=1)
+    assert refused(await own_gate.ask_token(own_gate.assertion(key=old)))
 
 
-async def test_a_key_list_that_another_party_signed_does_not_count(gate: Any) -> None:
-    assert (await gate.ask_token()).status == 200
-    foreign = (gate.folder / "key-lists" / "ind.jws").read_text()
-    (gate.folder / "key-lists" / "vluchtelingenwerk.jws").write_text(foreign)
-    assert refused(await gate.ask_token(gate.assertion(key=gate.keys["ind"])))
-    assert refused(await gate.ask_token())
-
-
-# --- the form ------------------------------------------------------------------------------
-
-
-async def test_a_secret_is_not_a_credential_here(gate: Any) -> None:
-    assert (await gate.ask_token()).status == 200
-    assert refused(await gate.ask_token(client_secret="guess"), "invalid_request")
-    fields = {"grant_type": "client_credentials", "client_id": "vluchtelingenwerk"}
-    headers = {"DPoP": gate.proof("POST", gate.token_url)}
-    assert refused(await gate.send("POST", "/oauth/token", data=fields, headers=headers))
-    headers = {"DPoP": gate.proof("POST", gate.token_url), "Authorization": "Basic dnc6Z3Vlc3M="}
-    basic = await gate.send("POST", "/oauth/token", data=fields, headers=headers)
-    assert refused(basic, "invalid_request")
-
-
-async def test_a_client_id_that_differs_from_the_assertion_is_refused(gate: Any) -> None:
-    assert (await gate.ask_token(client_id="vluchtelingenwerk")).status == 200
-    assert refused(await gate.ask_token(client_id="ind"))
-
-
-@pytest.mark.parametrize(
-    ("form", "error"),
-    [
-        ({"grant_type": "password"}, "unsupported_grant_type"),
-        ({"grant_type": ""}, "unsupported_grant_type"),
-        ({"scope": "admin"}, "invalid_scope"),
-        ({"client_assertion_type": "urn:other"}, "invalid_client"),
-        ({"client_assertion": "not.a.jwt"}, "invalid_client"),
-        ({"client_assertion": ""}, "invalid_client"),
-        ({"client_assertion": "x" * 17_000}, "invalid_request"),
-    ],
-    ids=lambda value: str(value)[:40],
-)
-async def test_a_form_that_does_not_fit_is_refused(gate: Any, form: dict[str, str], error: str) -> None:
-    assert (await gate.ask_token(scope="")).status == 200
-    answer = await gate.ask_token(**form)
-    assert refused(answer, error)
-    assert "password" not in answer.text
-
-
-async def test_a_repeated_parameter_is_refused(gate: Any) -> None:
-    def fields() -> list[tuple[str, str]]:
-        kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-        return [
-            ("grant_type", "client_credentials"),
-            ("client_assertion_type", kind),
-            ("client_assertion", gate.assertion()),
-        ]
-
-    def headers() -> dict[str, str]:
-        return {"DPoP": gate.proof("POST", gate.token_url)}
-
-    assert (await gate.send("POST", "/oauth/token", data=fields(), headers=headers())).status == 200
-    twice = [*fields(), ("client_assertion", gate.assertion("ind"))]
-    answer = await gate.send("POST", "/oauth/token", data=twice, headers=headers())
-    assert refused(answer, "invalid_request")
-
-
-async def test_json_is_no_form(gate: Any) -> None:
-    assert (await gate.ask_token()).status == 200
-    headers = {"DPoP": gate.proof("POST", gate.token_url), "Content-Type": "application/json"}
-    fields = json.dumps({"grant_type": "client_credentials", "client_assertion": gate.assertion()})
-    answer = await gate.send("POST", "/oauth/token", data=fields, headers=headers)
-    assert refused(answer, "invalid_request")
-
-
-# --- the proof -----------------------------------------------------------------------------
-
-
-async def test_without_a_proof_there_is_no_token(gate: Any) -> None:
-    assertion = gate.assertion()
-    assert refused(await gate.ask_token(assertion, proof=""), "invalid_dpop_proof")
-    assert (await gate.ask_token(assertion)).status == 200, "the assertion was not used up"
-
-
-async def test_a_proof_serves_one_token(gate: Any) -> None:
-    proof = gate.proof("POST", gate.token_url)
-    assert (await gate.ask_token(proof=proof)).status == 200
-    assert refused(await gate.ask_token(proof=proof))
-
-
-@pytest.mark.parametrize(
-    "override",
-    [
-        {"htm": "GET"},
-        {"htu": "http://127.0.0.1/oauth/token"},
-        {"iat": -61},
-        {"iat": 61},
-        {"jti": None},
-        {"typ": "JWT"},
-    ],
-    ids=lambda value: str(value)[:40],
-)
-async def test_a_proof_for_something_else_is_refused(gate: Any, override: dict[str, Any]) -> None:
-    assert (await gate.ask_token()).status == 200
-    if "iat" in override:
-        override = {"iat": gate.clock.now + override["iat"]}
-    answer = await gate.ask_token(proof=gate.proof("POST", gate.token_url, **override))
-    assert refused(answer, "invalid_dpop_proof")
+async def test_a_key_list_that_another_party_signed_does_not_count(own_gate: Any) -> None:
+    assert (await own_gate.ask_token()).status == 200
+    foreign = (own_gate.folder / "key-lists" / "ind.jws").read_text()
+    (own_gate.folder / "key-lists" / "vluchtelingenwerk.jws").write_text(foreign)
+    assert refused(await own_gate.ask_token(own_gate.assertion(key=own_gate.keys["ind"])))
+    assert refused(await own_gate.ask_token())

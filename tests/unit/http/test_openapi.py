@@ -62,7 +62,7 @@ def test_an_open_resource_asks_no_token(document: dict[str, Any]) -> None:
 def test_operations_have_names_of_their_own(document: dict[str, Any]) -> None:
     names = [operation["operationId"] for _, _, operation in operations(document)]
     assert len(names) == len(set(names))
-    assert "getPartyKeys" in names
+    assert "getPartiesIdKeys" in names
 
 
 def test_a_router_that_reads_leniently_is_not_taken(edge: Any) -> None:

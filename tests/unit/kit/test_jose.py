@@ -307,7 +307,7 @@ def test_size_is_limited_before_anything_is_decoded(key: SigningKey, trusted: Tr
 
 
 NOW = 1_800_000_000
-WINDOW = {"iat": NOW, "exp": NOW + 60}
+WINDOW: dict[str, object] = {"iat": NOW, "exp": NOW + 60}
 
 
 def time_code(claims: dict[str, object], now: int = NOW) -> str:

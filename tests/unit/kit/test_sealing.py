@@ -36,7 +36,7 @@ def keystore(folder: Path) -> Keystore:
     return Keystore.create(folder, holder="askv", passphrase="p", uses=["sign", "encrypt"], now=1)
 
 
-def seal(to: Keystore, content: bytes = PDF, **changes: Any) -> str:
+def seal(reader: Keystore, content: bytes = PDF, **changes: Any) -> str:
     return sealing.seal(
         content,
         **{
@@ -44,7 +44,7 @@ def seal(to: Keystore, content: bytes = PDF, **changes: Any) -> str:
             "name": "beschikking 2019.pdf",
             "category": Category.DECISIONS,
             "exchange": EXCHANGE,
-            "to": to.public("encrypt"),
+            "to": reader.public("encrypt"),
             **changes,
         },
     )
@@ -71,7 +71,7 @@ def library_seals(to: Keystore, plaintext: bytes, **header: Any) -> str:
     }
     algorithms = ["ECDH-ES", "ECDH-ES+A256KW", "A256GCM", "A128GCM", "A128CBC-HS256", "DEF"]
     registry = library.JWERegistry(algorithms=algorithms, strict_check_header=False)
-    public = ECKey.import_key(to.public("encrypt"))
+    public = ECKey.import_key({**to.public("encrypt")})
     return library.encrypt_compact(protected, plaintext, public, registry=registry)
 
 
@@ -97,6 +97,7 @@ def test_eight_megabytes_are_sealed_and_opened(reader: Keystore) -> None:
 def test_other_libraries_open_what_we_seal(reader: Keystore) -> None:
     sealed = seal(reader)
     opened = library.decrypt_compact(sealed, private_key(reader), algorithms=["ECDH-ES", "A256GCM"])
+    assert opened.plaintext is not None
     line, _, rest = opened.plaintext.partition(b"\n")
     assert json.loads(line) == {
         "category": "decisions",

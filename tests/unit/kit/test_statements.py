@@ -97,6 +97,10 @@ ANSWERS = {
     Category.FAMILY: CategoryAnswer(status=CategoryStatus.NOTHING_HELD),
     Category.MEDICAL: CategoryAnswer(status=CategoryStatus.REFUSED, refusal=SourceRefusal.LEGAL_GROUND),
     Category.GUIDANCE: CategoryAnswer(status=CategoryStatus.CLIENT_NOT_FOUND),
+    # Given, with what concerns others taken out, and said to be incomplete.
+    Category.IDENTITY: CategoryAnswer(
+        status=CategoryStatus.PROVIDED, sealed=("C" * 43,), refusal=SourceRefusal.THIRD_PARTY_INTEREST
+    ),
 }
 
 
@@ -447,6 +451,7 @@ PROVIDED = {"status": "provided", "value": "yes"}
         ("perspective", {"status": "refused", "refusal": "a reason in free text"}),
         ("perspective", {"status": "provided", "value": "yes", "refusal": "legal_ground"}),
         ("perspective", {"status": "provided", "value": "yes", "sealed": [DIGEST]}),
+        ("perspective", {"status": "provided", "value": "yes", "refusal": "third_party_interest"}),
         ("guidance", {"status": "provided", "sealed": [DIGEST]}),
         ("perspective", {"value": "yes"}),
         ("perspective", {"status": "maybe"}),
@@ -463,6 +468,8 @@ PROVIDED = {"status": "provided", "value": "yes"}
         ("decisions", {"status": "provided", "sealed": [DIGEST, DIGEST]}),
         ("decisions", {"status": "provided", "sealed": DIGEST}),
         ("decisions", {"status": "nothing_held", "sealed": [DIGEST]}),
+        ("decisions", {"status": "provided", "sealed": [DIGEST], "refusal": "legal_ground"}),
+        ("decisions", {"status": "provided", "refusal": "third_party_interest"}),
         ("decisions", {"status": "refused", "sealed": [DIGEST], "refusal": "legal_ground"}),
         ("everything", {"status": "nothing_held"}),
         ("remarks", "free text"),

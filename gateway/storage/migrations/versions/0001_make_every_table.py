@@ -243,7 +243,7 @@ def upgrade() -> None:
         sa.Column("confirmed_by", sa.String(length=64), nullable=True),
         sa.Column("purpose", sa.String(length=48), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
-        sa.Column("legal_basis", sa.String(length=64), nullable=False),
+        sa.Column("legal_basis", sa.String(length=128), nullable=False),
         sa.Column("valid_from", sa.Integer(), nullable=False),
         sa.Column("valid_until", sa.Integer(), nullable=False),
         sa.Column("content_sealed", sa.LargeBinary(), nullable=False),

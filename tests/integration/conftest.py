@@ -1,0 +1,47 @@
+"""One provisioned deployment for all, and per test a gateway's services on a database of its own."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from adapters.kit.keys import Keystore
+from gateway import parties
+from gateway.app import compose
+from gateway.cli.provision import Addresses, Deployment, provision
+from gateway.settings import Settings
+from tests.integration.gate import VW, Gate
+
+
+@pytest.fixture(scope="session")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+    nowhere = dict.fromkeys(("ind", "dtv", "vvs"), "http://127.0.0.1:9")
+    addresses = Addresses(gateway="http://127.0.0.1:8400", adapters=nowhere, simulators={})
+    return provision(tmp_path_factory.mktemp("deployment"), addresses, now=int(time.time()))
+
+
+@pytest.fixture(scope="session")
+def keystores(deployment: Deployment) -> dict[str, Keystore]:
+    return {party: deployment[party].keystore() for party in (VW, "askv", "goedwerk", "dtv")}
+
+
+@pytest.fixture
+async def gate(deployment: Deployment, keystores: dict[str, Keystore], tmp_path: Path) -> AsyncIterator[Gate]:
+    clock = [int(time.time())]
+    holder = deployment["gateway"]
+    settings = Settings(
+        issuer=deployment.addresses.gateway,
+        database_url=f"sqlite:///{tmp_path / 'gateway.sqlite'}",
+        keys_folder=holder.keys_folder,
+        keys_passphrase=SecretStr(holder.passphrase),
+        deployment_folder=holder.deployment_folder,
+        sources={},
+    )
+    services = await asyncio.to_thread(compose, settings, clock=lambda: clock[0])
+    await services.store.write(lambda tx: parties.ensure_parties(tx, services.register))
+    yield Gate(services, keystores, clock)
+    await services.sources.close()
+    services.store.close()

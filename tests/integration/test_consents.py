@@ -1,0 +1,188 @@
+"""Consents on a real store: confirmed by two, invisible to strangers, quick to read."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from adapters.protocol import Role, Worker
+from consent.model import Decision, State
+from consent.tables import consent_grants
+from consent.tables import consents as consent_rows
+from gateway import consent_receipts, consents, withdrawals
+from gateway.errors import Conflict, Refused
+from gateway.storage.unit_of_work import Transaction
+from tests.integration.gate import DESK, DESK_2, JURIST, VW, Gate, evidence, v_number
+
+DAY = 24 * 3600
+
+
+async def test_a_consent_opens_nothing_before_a_second_worker_confirms_it(gate: Gate) -> None:
+    await gate.has_case()
+    recorded = await gate.records()
+    assert recorded.state is State.PENDING
+    assert await gate.covered() == []
+
+    confirmed = await consents.confirm(gate.services, gate.caller(), recorded.consent.id, DESK_2)
+
+    assert confirmed.state is State.ACTIVE
+    assert await gate.covered() == ["decisions"]
+    assert await gate.covered("decisions", "medical", "dossier_documents") == [
+        "decisions",
+        "dossier_documents",
+    ]
+    assert await gate.covered(recipient="askv") == []
+    assert await gate.covered(purpose="legal_guidance") == []
+
+
+@pytest.mark.parametrize(
+    ("worker", "code"),
+    [
+        (DESK, "same_worker"),
+        (Worker(id="desk-99", role=Role.DESK), "not_on_case"),
+        (Worker(id=DESK_2.id, role=Role.MEDICAL), "not_on_case"),
+    ],
+)
+async def test_only_a_second_worker_on_the_case_confirms(gate: Gate, worker: Worker, code: str) -> None:
+    await gate.has_case()
+    recorded = await gate.records()
+    with pytest.raises(Refused) as refused:
+        await consents.confirm(gate.services, gate.caller(), recorded.consent.id, worker)
+    assert refused.value.code == code
+    assert (
+        await consents.confirm(gate.services, gate.caller(), recorded.consent.id, JURIST)
+    ).state == "active"
+
+
+async def test_the_database_itself_refuses_a_consent_of_one_login(gate: Gate) -> None:
+    await gate.has_case()
+    recorded = await gate.records()
+
+    def activate(by: str | None) -> Callable[[Transaction], None]:
+        def work(tx: Transaction) -> None:
+            tx.conn.execute(
+                update(consent_rows)
+                .where(consent_rows.c.id == recorded.consent.id)
+                .values(state="active", confirmed_by=by)
+            )
+
+        return work
+
+    for alone in (None, DESK.id):
+        with pytest.raises(IntegrityError):
+            await gate.services.store.write(activate(alone))
+    await gate.services.store.write(activate(DESK_2.id))
+
+
+@pytest.mark.parametrize("when", ["confirmed", "lapsed", "withdrawn"])
+async def test_only_a_consent_that_waits_is_confirmed(gate: Gate, when: str) -> None:
+    await gate.has_case()
+    recorded = await gate.records()
+    if when == "confirmed":
+        await consents.confirm(gate.services, gate.caller(), recorded.consent.id, DESK_2)
+    elif when == "lapsed":
+        gate.passes(91 * DAY)
+    else:
+        await withdrawals.withdraw(gate.services, gate.caller(), recorded.consent.id, JURIST)
+    with pytest.raises(Conflict, match="state_conflict"):
+        await consents.confirm(gate.services, gate.caller(), recorded.consent.id, DESK_2)
+
+
+async def test_known_unknown_and_strange_clients_get_the_same_no(gate: Gate) -> None:
+    await gate.has_case()
+    await gate.has_case("askv", client=v_number("2805555555"))
+    assert (await gate.records()).state is State.PENDING
+    said = set()
+    for client, worker in (
+        (v_number("2805555555"), DESK),  # another party's client
+        (v_number("2809999999"), DESK),  # nobody's
+        (v_number(), Worker(id="desk-99", role=Role.DESK)),  # a worker who is not on the case
+    ):
+        with pytest.raises(Refused) as refused:
+            await gate.records(client=client, worker=worker)
+        said.add((refused.value.code, refused.value.public, str(refused.value.extra)))
+    assert said == {("not_on_case", None, "{}")}
+
+
+async def test_a_no_is_recorded_and_opens_nothing(gate: Gate) -> None:
+    await gate.has_case()
+    refused = await gate.records(decision=Decision.REFUSED)
+    assert refused.state is State.REFUSED
+    assert await gate.covered() == []
+    with pytest.raises(Conflict):
+        await consents.confirm(gate.services, gate.caller(), refused.consent.id, DESK_2)
+    seen = await consents.search(gate.services, gate.caller(), v_number(), DESK)
+    assert [view.state for view in seen] == [State.REFUSED]
+
+
+async def test_only_who_recorded_a_consent_finds_it(gate: Gate) -> None:
+    await gate.has_case()
+    await gate.has_case("askv")
+    view = await gate.has_consent()
+    assert len(await consents.search(gate.services, gate.caller(), v_number(), JURIST)) == 1
+    assert await consents.search(gate.services, gate.caller("askv"), v_number(), JURIST) == ()
+    assert await consents.search(gate.services, gate.caller("goedwerk"), v_number(), JURIST) == ()
+    assert await consents.search(gate.services, gate.caller(), v_number("2809999999"), JURIST) == ()
+    off_case = Worker(id="jurist-99", role=Role.CASEWORKER)
+    assert await consents.search(gate.services, gate.caller(), v_number(), off_case) == ()
+    said = set()
+    for consent_id in (view.consent.id, "A" * 22):
+        for act in (consents.confirm, withdrawals.withdraw):
+            with pytest.raises(Refused) as refused:
+                await act(gate.services, gate.caller("askv"), consent_id, DESK_2)
+            said.add((refused.value.code, refused.value.public))
+        with pytest.raises(Refused) as refused:
+            await consent_receipts.receipt(gate.services, gate.caller("askv"), consent_id)
+        said.add((refused.value.code, refused.value.public))
+    assert said == {("not_found", None)}
+
+
+async def test_a_consent_whose_time_is_over_is_shown_as_expired(gate: Gate) -> None:
+    await gate.has_case()
+    await gate.has_consent()
+    gate.passes(90 * DAY)
+    seen = await consents.search(gate.services, gate.caller(), v_number(), JURIST)
+    assert [view.state for view in seen] == [State.EXPIRED]
+
+
+async def test_the_database_holds_nothing_of_a_consent_in_the_clear(gate: Gate) -> None:
+    await gate.has_case()
+    how = evidence(interpreter="tolk-marked-4711")
+    await gate.has_consent(evidence=how.evidence(), evidence_digest=how.digest())
+    rows = await gate.reads(lambda conn: conn.execute(select(consent_rows)).mappings().all())
+    assert rows
+    assert b"tolk-marked" not in b"".join(row["content_sealed"] for row in rows)
+    assert "tolk-marked" not in str([{k: v for k, v in row.items() if k != "content_sealed"} for row in rows])
+
+
+async def test_facts_are_quick_among_a_hundred_thousand_consents(gate: Gate) -> None:
+    await gate.has_case()
+    view = await gate.has_consent()
+    client_id = await gate.client_id()
+
+    def work(tx: Transaction) -> None:
+        row = dict(tx.conn.execute(select(consent_rows)).mappings().one())
+        ids = [f"old-{number:018}" for number in range(100_000)]
+        tx.conn.execute(insert(consent_rows), [{**row, "id": name, "state": "withdrawn"} for name in ids])
+        grant = dict(
+            tx.conn.execute(select(consent_grants).where(consent_grants.c.category == "decisions"))
+            .mappings()
+            .one()
+        )
+        tx.conn.execute(
+            insert(consent_grants), [{**grant, "consent_id": name, "active_until": None} for name in ids]
+        )
+
+    await gate.services.store.write(work)
+
+    def timed(conn: Connection) -> tuple[float, list[str]]:
+        began = time.perf_counter()
+        found = consents.consent_facts(conn, client_id, "legal_screening", "ind", VW, ["decisions"])
+        return time.perf_counter() - began, [fact.id for fact in found]
+
+    await gate.reads(timed)
+    seconds, found = await gate.reads(timed)
+    assert found == [view.consent.id]
+    assert seconds < 0.05

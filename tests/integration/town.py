@@ -1,0 +1,209 @@
+"""The whole stack in one process, on real sockets, so that a test can reach into the gateway's parts.
+
+`tests/e2e` runs the same as separate processes; here a test may hand the gateway another clock, a
+policy engine that does not answer, or look at its tables.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import uvicorn
+from fastapi import FastAPI
+
+from adapters.protocol import Category, ClientIdentifier, Role, Scheme
+from adapters.requester import Exchange
+from adapters.settings import AdapterSettings
+from gateway.app import create_app
+from gateway.cli.cast import SOURCES
+from gateway.cli.evidence import signed_on_paper
+from gateway.cli.processes import choose_addresses
+from gateway.cli.provision import GATEWAY, Deployment, provision
+from gateway.cli.world import IND, PURPOSE, VW, World, inhabited, worker_of
+from gateway.services import Services
+from gateway.settings import Settings
+
+PAPERS = (Category.DECISIONS, Category.DOSSIER_DOCUMENTS)
+BASELINE = (Category.PERSPECTIVE, Category.PARTNERS)
+
+
+class MovableClock:
+    """The machine's clock, and whatever a test adds to it, in seconds."""
+
+    def __init__(self) -> None:
+        self.ahead_seconds = 0
+
+    def __call__(self) -> int:
+        return int(time.time()) + self.ahead_seconds
+
+
+@dataclass(slots=True)
+class Town:
+    """A running stack: its parties (`world`), the gateway's parts, and its clock."""
+
+    deployment: Deployment
+    world: World
+    gateway: FastAPI
+    clock: MovableClock
+
+    @property
+    def services(self) -> Services:
+        """The parts of the running gateway."""
+        services: Services = self.gateway.state.services
+        return services
+
+    def replace_services(self, services: Services) -> None:
+        """Let the running gateway use other parts from the next call on."""
+        self.gateway.state.services = services
+
+    async def open_case(self, client: ClientIdentifier, by: str = VW) -> str:
+        """Open and confirm a case on the client's mandate."""
+        desk, other = worker_of(by, Role.DESK), worker_of(by, Role.DESK, 1)
+        opened = await self.world.requesters[by].open_case(
+            client,
+            opened_by=desk,
+            casemanager=worker_of(by, Role.CASEMANAGER).id,
+            workers=[worker_of(by, Role.CASEWORKER), desk, other],
+            mandate=signed_on_paper(desk.id, "ti"),
+        )
+        await self.world.requesters[by].confirm_case(str(opened["id"]), worker=other)
+        return str(opened["id"])
+
+    async def consent(
+        self,
+        client: ClientIdentifier,
+        categories: tuple[Category, ...] = PAPERS,
+        *,
+        explicit: tuple[Category, ...] = (),
+        source: str = IND,
+        purpose: str = PURPOSE,
+    ) -> str:
+        """Record and confirm a consent for VluchtelingenWerk."""
+        desk = worker_of(VW, Role.DESK)
+        recorded = await self.world.vluchtelingenwerk.record_consent(
+            client,
+            purpose=purpose,
+            sources=[source],
+            recipients=[VW],
+            categories=categories,
+            explicit=explicit,
+            evidence=signed_on_paper(desk.id, "ti"),
+            worker=desk,
+        )
+        await self.world.vluchtelingenwerk.confirm_consent(
+            str(recorded["id"]), worker=worker_of(VW, Role.DESK, 1)
+        )
+        return str(recorded["id"])
+
+    async def ask(
+        self,
+        client: ClientIdentifier,
+        categories: tuple[Category, ...] = (*BASELINE, *PAPERS),
+        *,
+        by: str = VW,
+        source: str = IND,
+        purpose: str = PURPOSE,
+        **more: Any,
+    ) -> Exchange:
+        """Ask through the public API as a party's caseworker; nothing is opened."""
+        return await self.world.requesters[by].request_dossier(
+            client,
+            purpose=purpose,
+            source=source,
+            categories=categories,
+            worker=worker_of(by, Role.CASEWORKER),
+            **more,
+        )
+
+    async def behave(self, source: str, **behaviour: Any) -> None:
+        """Tell a simulated agency how to behave towards one client."""
+        url = self.deployment.addresses.simulators[source] + "/_sim/behaviour"
+        async with aiohttp.ClientSession() as http, http.post(url, json=behaviour) as answer:
+            assert answer.status == 200, await answer.text()
+
+
+def v_number(value: str) -> ClientIdentifier:
+    """Name a client by V-number."""
+    return ClientIdentifier(scheme=Scheme.V_NUMBER, value=value)
+
+
+@asynccontextmanager
+async def town(
+    folder: Path, *, change: Callable[[Services], Services] | None = None, **settings: Any
+) -> AsyncIterator[Town]:
+    """Run the stack in this event loop; `change` may replace the gateway's parts before it serves."""
+    clock = MovableClock()
+    deployment = provision(folder, choose_addresses(), now=int(time.time()))
+    gateway = create_app(_gateway_settings(deployment, **settings), clock=clock)
+    if change is not None:
+        gateway.state.services = change(gateway.state.services)
+    async with AsyncExitStack() as running:
+        await running.enter_async_context(serving(gateway, deployment.addresses.gateway))
+        for source in SOURCES:
+            simulator = import_module(f"adapters.{source.name}.simulator").create_app()
+            address = deployment.addresses.simulators[source.name]
+            await running.enter_async_context(serving(simulator, address))
+            service = import_module(f"adapters.{source.name}.service")
+            adapter = service.create_app(_adapter_settings(deployment, source.name, source.party))
+            await running.enter_async_context(serving(adapter, deployment.addresses.adapters[source.name]))
+        world = await running.enter_async_context(inhabited(deployment, folder))
+        yield Town(deployment, world, gateway, clock)
+
+
+@asynccontextmanager
+async def serving(app: FastAPI, address: str) -> AsyncIterator[None]:
+    """Serve an application on a loopback port of this process."""
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=int(address.rpartition(":")[2]), log_level="warning", access_log=False
+    )
+    server = _Server(config)
+    task = asyncio.create_task(server.serve())
+    try:
+        while not server.started:
+            if task.done():
+                await task
+                raise RuntimeError(f"{app.title} did not start")
+            await asyncio.sleep(0.01)
+        yield
+    finally:
+        server.should_exit = True
+        await task
+
+
+class _Server(uvicorn.Server):
+    def install_signal_handlers(self) -> None:
+        """Leave signals to the test runner."""
+
+
+def _gateway_settings(deployment: Deployment, **more: Any) -> Settings:
+    holder, address = deployment[GATEWAY], deployment.addresses.gateway
+    return Settings(
+        issuer=address,
+        database_url=f"sqlite:///{deployment.folder / 'gateway.sqlite'}",
+        keys_folder=holder.keys_folder,
+        keys_passphrase=holder.passphrase,
+        deployment_folder=holder.deployment_folder,
+        sources={source.party: deployment.addresses.adapters[source.name] for source in SOURCES},
+        **more,
+    )
+
+
+def _adapter_settings(deployment: Deployment, name: str, party: str) -> AdapterSettings:
+    holder = deployment[party]
+    return AdapterSettings(
+        party=party,
+        gateway_url=deployment.addresses.gateway,
+        keys_folder=holder.keys_folder,
+        keys_passphrase=holder.passphrase,
+        deployment_folder=holder.deployment_folder,
+        agency_url=deployment.addresses.simulators[name],
+        state_path=deployment.folder / f"{name}-adapter.sqlite",
+    )

@@ -1,0 +1,200 @@
+"""A source reads its own agreement: each fact taken away refuses, and some things no data can allow."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from adapters.kit.ground_check import GroundCheck
+from adapters.kit.keys import SigningKey
+from adapters.kit.order_refused import OrderRefused
+from adapters.kit.register import Register, RegisteredParty, SignedAgreement
+from adapters.protocol import Category, ClientIdentifier, ConsentClaims, OrderClaims, OrderedCategory, Scheme
+
+NOW = 1_800_000_000
+CLIENT = ClientIdentifier(scheme=Scheme.V_NUMBER, value="9990000101")
+DIGEST = "sha-256:" + "A" * 43
+KINDS = {
+    "askv": "ngo",
+    "vw": "ngo",
+    "ind": "ind",
+    "avim": "avim",
+    "city": "municipality",
+    "gateway": "gateway",
+}
+_KEY = SigningKey.generate().public
+JTI = "j" * 22
+
+
+def an_agreement() -> dict[str, Any]:
+    rules = {
+        "perspective": {"ground": "baseline"},
+        "guidance": {"ground": "baseline"},
+        "partners": {"ground": "baseline"},
+        "decisions": {"ground": "consent"},
+        "flight_narrative": {"ground": "explicit_consent"},
+        "medical": {"ground": "explicit_consent"},
+        "shelter_location": {"ground": "consent"},
+        "identity": {
+            "ground": "statutory",
+            "statutory_basis": {"citation": "a law", "valid_from": NOW - 9, "valid_until": NOW + 9},
+        },
+    }
+    per_recipient = {kind: dict.fromkeys(("ind", "ngo"), rules) for kind in set(KINDS.values())}
+    return {
+        "valid_from": NOW - 100,
+        "valid_until": NOW + 100,
+        "parties": {party: {"kind": kind} for party, kind in KINDS.items()},
+        "kinds": {kind: {"receives": True} for kind in KINDS.values()},
+        "purposes": {"legal_screening": {"aggregated": False}},
+        "categories": {name: {"class": "ordinary", "answered_by": "source"} for name in rules},
+        "sources": {
+            "ind": {"may_be_asked_without_consent": True},
+            "vw": {"may_be_asked_without_consent": True},
+        },
+        "rules": {"legal_screening": per_recipient},
+    }
+
+
+def a_check(agreement: dict[str, Any] | None = None, *, party: str = "ind") -> GroundCheck:
+    register = Register(
+        parties={name: RegisteredParty(name, kind, name, _KEY) for name, kind in KINDS.items()},
+        agreement_digest=DIGEST,
+        ledger_origin="test",
+        ledger_vkey="test",
+        issuer="test",
+    )
+    signed = SignedAgreement(DIGEST, agreement or an_agreement(), frozenset(KINDS))
+    return GroundCheck(party=party, register=register, agreement=signed)
+
+
+def an_order(category: Category, ground: Any, *, recipient: str = "askv", source: str = "ind") -> OrderClaims:
+    consent = JTI if "consent" in ground else None
+    return OrderClaims(
+        iss="gateway",
+        aud=source,
+        jti="o" * 22,
+        exchange="e" * 22,
+        iat=NOW,
+        exp=NOW + 60,
+        agreement=DIGEST,
+        purpose="legal_screening",
+        recipient=recipient,
+        categories=(OrderedCategory(category=category, ground=ground, consent=consent),),
+        request="a.b.c~",
+        client="a..b.c.d",
+    )
+
+
+def a_consent(
+    category: Category, *, recipient: str = "askv", explicit: bool = False
+) -> dict[str, ConsentClaims]:
+    claims = ConsentClaims(
+        iss="vw",
+        aud="ind",
+        jti=JTI,
+        iat=NOW,
+        nbf=NOW,
+        exp=NOW + 50,
+        purpose="legal_screening",
+        evidence=DIGEST,
+        recipients=(recipient,),
+        categories=(category,),
+        explicit=(category,) if explicit else (),
+        client=CLIENT,
+    )
+    return {JTI: claims}
+
+
+def judge(check: GroundCheck, order: OrderClaims, consents: dict[str, ConsentClaims]) -> dict[Category, int]:
+    check.agreement_is_ours(order, NOW)
+    check.recipient_may_receive(order)
+    return check.every_category_has_its_ground(order, CLIENT, consents, NOW)
+
+
+def test_a_category_lapses_when_its_consent_or_statute_ends() -> None:
+    by_consent = judge(a_check(), an_order(Category.DECISIONS, "consent"), a_consent(Category.DECISIONS))
+    assert by_consent == {Category.DECISIONS: NOW + 50}
+    assert judge(a_check(), an_order(Category.IDENTITY, "statutory"), {}) == {Category.IDENTITY: NOW + 9}
+    assert judge(a_check(), an_order(Category.PERSPECTIVE, "baseline"), {}) == {}
+
+
+TAKEN_AWAY: list[Callable[[dict[str, Any]], Any]] = [
+    lambda a: a.pop("valid_from"),
+    lambda a: a.pop("valid_until"),
+    lambda a: a.update(valid_from=NOW + 1),
+    lambda a: a.update(valid_until=NOW),
+    lambda a: a.update(valid_until=True),
+    lambda a: a.pop("parties"),
+    lambda a: a["parties"].pop("askv"),
+    lambda a: a["parties"]["askv"].update(kind="lawyer"),
+    lambda a: a.pop("kinds"),
+    lambda a: a["kinds"]["ngo"].update(receives="yes"),
+    lambda a: a.pop("purposes"),
+    lambda a: a["purposes"]["legal_screening"].update(aggregated=True),
+    lambda a: a.pop("categories"),
+    lambda a: a["categories"]["decisions"].pop("answered_by"),
+    lambda a: a.pop("rules"),
+    lambda a: a["rules"].pop("legal_screening"),
+    lambda a: a["rules"]["legal_screening"].pop("ngo"),
+    lambda a: a["rules"]["legal_screening"]["ngo"].pop("ind"),
+    lambda a: a["rules"]["legal_screening"]["ngo"]["ind"].pop("decisions"),
+    lambda a: a["rules"]["legal_screening"]["ngo"]["ind"]["decisions"].pop("ground"),
+]
+
+
+@pytest.mark.parametrize("take_away", TAKEN_AWAY)
+def test_each_fact_that_is_taken_away_refuses(take_away: Callable[[dict[str, Any]], Any]) -> None:
+    order, consents = an_order(Category.DECISIONS, "consent"), a_consent(Category.DECISIONS)
+    assert judge(a_check(), order, consents)
+    poorer = deepcopy(an_agreement())
+    take_away(poorer)
+    with pytest.raises(OrderRefused):
+        judge(a_check(poorer), order, consents)
+
+
+@pytest.mark.parametrize(
+    ("recipient", "category", "ground", "code"),
+    [
+        ("avim", Category.PERSPECTIVE, "baseline", "recipient_never_receives"),
+        ("avim", Category.IDENTITY, "statutory", "recipient_never_receives"),
+        ("city", Category.PERSPECTIVE, "baseline", "recipient_never_receives"),
+        ("city", Category.DECISIONS, "consent", "recipient_never_receives"),
+        ("ind", Category.SHELTER_LOCATION, "consent", "category_never_shared"),
+        ("askv", Category.MEDICAL, "explicit_consent", "category_never_shared"),
+        ("askv", Category.PARTNERS, "baseline", "category_never_shared"),
+        ("askv", Category.GUIDANCE, "baseline", "category_never_shared"),
+        ("askv", Category.FLIGHT_NARRATIVE, "consent", "ground_differs"),
+        ("askv", Category.DECISIONS, "baseline", "ground_differs"),
+        ("askv", Category.DECISIONS, "statutory", "ground_differs"),
+    ],
+)
+def test_what_no_agreement_can_allow(recipient: str, category: Category, ground: str, code: str) -> None:
+    consents = a_consent(category, recipient=recipient, explicit=True)
+    with pytest.raises(OrderRefused) as refused:
+        judge(a_check(), an_order(category, ground, recipient=recipient), consents)
+    assert refused.value.code == f"order_refused_{code}"
+
+
+def test_an_ngo_says_whether_it_gives_guidance() -> None:
+    order = an_order(Category.GUIDANCE, "baseline", source="vw")
+    assert judge(a_check(party="vw"), order, {}) == {}
+
+
+def test_the_municipality_receives_only_by_a_statute_in_force() -> None:
+    order = an_order(Category.IDENTITY, "statutory", recipient="city")
+    assert judge(a_check(), order, {})
+    ended = an_agreement()
+    ended["rules"]["legal_screening"]["municipality"]["ind"]["identity"]["statutory_basis"]["valid_until"] = (
+        NOW
+    )
+    with pytest.raises(OrderRefused):
+        judge(a_check(ended), order, {})
+
+
+def test_an_empty_agreement_allows_nothing() -> None:
+    for category in Category:
+        for ground in ("baseline", "consent", "explicit_consent", "statutory"):
+            with pytest.raises(OrderRefused):
+                judge(a_check({"none": 0}), an_order(category, ground), a_consent(category, explicit=True))

@@ -1,0 +1,47 @@
+"""How the demonstration tells a step that does not hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from adapters.requester import GatewayRefused
+from gateway.cli import demo
+from gateway.cli.facts import Facts, StepFailed
+from gateway.cli.story import STEPS, Step
+
+
+def test_the_story_has_nine_steps_in_order() -> None:
+    assert [step.number for step in STEPS] == list(range(1, 10))
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        StepFailed("the baseline came"),
+        GatewayRefused(403, {"title": "The baseline came.", "code": "not_found"}),
+    ],
+)
+async def test_a_failed_step_is_named_with_what_failed(failure: Exception) -> None:
+    async def hold(_: Any) -> Facts:
+        facts = Facts()
+        facts.check(True, "it holds")
+        return facts
+
+    async def fail(_: Any) -> Facts:
+        raise failure
+
+    told: list[dict[str, Any]] = []
+    world: Any = None
+    assert await demo._one(Step(2, "Held", "", hold), world, told, as_json=True) is None
+    failed = await demo._one(Step(3, "Consent, by two", "", fail), world, told, as_json=True)
+    assert failed is not None
+    assert failed.startswith("step 3, Consent, by two: ")
+    assert "baseline came" in failed
+    assert [one["step"] for one in told] == [2]
+
+
+def test_a_check_that_does_not_hold_fails_its_step() -> None:
+    with pytest.raises(StepFailed, match="nobody spoke"):
+        Facts().check(False, "nobody spoke")

@@ -1,0 +1,27 @@
+"""Whoever is told no is told in a sentence, for every code there is."""
+
+from typing import get_args
+
+from gateway.policy import wording
+from gateway.policy.port import NextStep, Reason, RefusalCode
+
+
+def test_every_code_has_its_sentence() -> None:
+    assert set(wording.REFUSALS) == set(get_args(RefusalCode))
+    assert set(wording.REASONS) == set(get_args(Reason))
+    assert set(wording.NEXT_STEPS) == set(get_args(NextStep))
+    for sentence in (*wording.REFUSALS.values(), *wording.REASONS.values(), *wording.NEXT_STEPS.values()):
+        assert sentence[0].isupper()
+        assert sentence.endswith(".")
+
+
+def test_no_sentence_tells_a_refused_from_a_withdrawn_or_expired_consent() -> None:
+    said = " ".join([*wording.REASONS.values(), *wording.NEXT_STEPS.values()]).lower()
+    assert not [word for word in ("refused", "withdrawn", "expired", "lapsed", "earlier") if word in said]
+
+
+def test_a_step_that_does_not_exist_has_no_sentence() -> None:
+    assert wording.next_step_sentence(None) is None
+    assert wording.next_step_sentence("record_consent") == wording.NEXT_STEPS["record_consent"]
+    assert wording.reason_sentence("no_rule") == wording.REASONS["no_rule"]
+    assert wording.refusal_sentence("party_suspended") == wording.REFUSALS["party_suspended"]
