@@ -28,7 +28,7 @@ _PAGE_BYTES = 65_536
 _EVALUATION_BYTES = 32 * 1024 * 1024
 # The agreement in memory takes about ten times its JSON; twice that is not our data.
 _MEMORY_PER_DATA_BYTE = 20
-# Wasm instructions, counted by wasmtime. The largest question (every category, twenty consents each) takes 6 %
+# Wasm instructions, counted by wasmtime. The largest question, every category with twenty consents, takes 6 %
 # of what one evaluation has; what loops is stopped within a second. Reading the agreement takes 90 per byte.
 _FUEL = 500_000_000
 _FUEL_PER_DATA_BYTE = 1_000

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -18,16 +18,20 @@ from typing import Any
 import aiohttp
 import uvicorn
 from fastapi import FastAPI
+from pydantic_core import to_jsonable_python
 
-from adapters.protocol import Category, ClientIdentifier, Role, Scheme
+from adapters.kit.session import Response
+from adapters.protocol import Category, ClientIdentifier, Role, Scheme, Worker
 from adapters.requester import Exchange
 from adapters.settings import AdapterSettings
+from gateway import parties
 from gateway.app import create_app
-from gateway.cli.cast import SOURCES
+from gateway.cli.cast import PARTIES, SOURCES
 from gateway.cli.evidence import signed_on_paper
 from gateway.cli.processes import choose_addresses
 from gateway.cli.provision import GATEWAY, Deployment, provision
 from gateway.cli.world import IND, PURPOSE, VW, World, inhabited, worker_of
+from gateway.ledger.proofs import ledger_size
 from gateway.services import Services
 from gateway.settings import Settings
 
@@ -66,12 +70,12 @@ class Town:
 
     async def open_case(self, client: ClientIdentifier, by: str = VW) -> str:
         """Open and confirm a case on the client's mandate."""
-        desk, other = worker_of(by, Role.DESK), worker_of(by, Role.DESK, 1)
+        desk, other = worker_of(by, Role.DESK), second_worker(by)
         opened = await self.world.requesters[by].open_case(
             client,
             opened_by=desk,
             casemanager=worker_of(by, Role.CASEMANAGER).id,
-            workers=[worker_of(by, Role.CASEWORKER), desk, other],
+            workers=list(dict.fromkeys([worker_of(by, Role.CASEWORKER), desk, other])),
             mandate=signed_on_paper(desk.id, "ti"),
         )
         await self.world.requesters[by].confirm_case(str(opened["id"]), worker=other)
@@ -85,18 +89,22 @@ class Town:
         explicit: tuple[Category, ...] = (),
         source: str = IND,
         purpose: str = PURPOSE,
+        recipients: tuple[str, ...] = (VW,),
+        valid_until: int | None = None,
+        interpreter: str | None = None,
     ) -> str:
-        """Record and confirm a consent for VluchtelingenWerk."""
+        """Record and confirm a consent by VluchtelingenWerk; `valid_until` in Unix seconds."""
         desk = worker_of(VW, Role.DESK)
         recorded = await self.world.vluchtelingenwerk.record_consent(
             client,
             purpose=purpose,
             sources=[source],
-            recipients=[VW],
+            recipients=recipients,
             categories=categories,
             explicit=explicit,
-            evidence=signed_on_paper(desk.id, "ti"),
+            evidence=signed_on_paper(desk.id, "ti", interpreter=interpreter),
             worker=desk,
+            valid_until=valid_until,
         )
         await self.world.vluchtelingenwerk.confirm_consent(
             str(recorded["id"]), worker=worker_of(VW, Role.DESK, 1)
@@ -123,11 +131,34 @@ class Town:
             **more,
         )
 
+    async def call(
+        self, party: str, method: str, path: str, body: Mapping[str, Any] | None = None, **headers: str
+    ) -> Response:
+        """Make one call as a party, in its own session; workers in the body may be `Worker`s."""
+        plain = None if body is None else to_jsonable_python(dict(body))
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.world.requesters[party]._session.request(method, path, plain, named)
+
+    async def set_status(self, party: str, status: str) -> None:
+        """Suspend a party or make it active again, as an operator would."""
+        await self.services.store.write(lambda tx: parties.set_status(tx, party, status))
+
+    async def ledger_size(self) -> int:
+        """Count the entries of the ledger."""
+        return await self.services.store.read(ledger_size)
+
     async def behave(self, source: str, **behaviour: Any) -> None:
         """Tell a simulated agency how to behave towards one client."""
         url = self.deployment.addresses.simulators[source] + "/_sim/behaviour"
         async with aiohttp.ClientSession() as http, http.post(url, json=behaviour) as answer:
-            assert answer.status == 200, await answer.text()
+            assert answer.status == 204, await answer.text()
+
+
+def second_worker(party: str) -> Worker:
+    """Find who may confirm what the party's first desk worker took down."""
+    cast = next(one for one in PARTIES if one.id == party)
+    found = sorted(cast.workers[1:], key=lambda worker: worker.role != Role.DESK.value)
+    return Worker(id=found[0].id, role=Role(found[0].role))
 
 
 def v_number(value: str) -> ClientIdentifier:
@@ -191,7 +222,8 @@ def _gateway_settings(deployment: Deployment, **more: Any) -> Settings:
         keys_folder=holder.keys_folder,
         keys_passphrase=holder.passphrase,
         deployment_folder=holder.deployment_folder,
-        sources={source.party: deployment.addresses.adapters[source.name] for source in SOURCES},
+        sources={source.party: deployment.addresses.adapters[source.name] for source in SOURCES}
+        | more.pop("sources", {}),
         **more,
     )
 
