@@ -194,12 +194,13 @@ class CategoryAnswer(Wire):
 
 
 class AttestationClaims(Wire):
-    """A verified attestation: bound to exchange, order, source and recipient."""
+    """A verified attestation: bound to exchange, order, signed request, source and recipient."""
 
     iss: PartyId
     aud: PartyId
     exchange: OpaqueId
     order: str  # base64url SHA-256 of the order's JWS
+    request: OpaqueId  # `jti` of the signed request: two answers cannot be exchanged for one another
     iat: int
     answers: dict[Category, CategoryAnswer]
 

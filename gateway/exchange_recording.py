@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import rfc8785
+
 from gateway import clients, consents, exchange_records, facts, orders, receipts
 from gateway.ledger.entry import Kind, Recorded, record
 from gateway.stages import Exchange
@@ -121,7 +123,7 @@ def _hand_over(tx: Transaction, services: Services, exchange: Exchange, leaving:
         permit.decisions,
         permit.facts.consent_names,
         now=at,
-        attestation=receipts.digest(leaving.attestation) if leaving.attestation else None,
+        answer=receipts.digest(rfc8785.dumps(leaving.content)) if permit.permitted else None,
         refusal=permit.verdict.refusal.code if permit.verdict.refusal else None,
     )
     recorded = _record(tx, services, exchange, _HANDED_OVER[leaving.state], said, at)
@@ -144,13 +146,14 @@ async def end(services: Services, exchange: Exchange, state: State, *, failure: 
     """
 
     def write(tx: Transaction) -> bool:
-        where = _ENDS_FROM[state]
-        if not exchange_records.move(tx.conn, exchange.id, state, where=where, failure=failure):
+        if exchange_records.present(tx.conn, exchange.id).state not in _ENDS_FROM[state]:
             return False
         at = services.clock()
         if state in ("cancelled", "expired"):
+            # While it still is open: only a source that has not answered is told.
             lost = {exchange.id: tuple(exchange.ordered)}
             orders.queue_cancellations(tx, services=services, lost=lost, now=at)
+        exchange_records.move(tx.conn, exchange.id, state, where=_ENDS_FROM[state], failure=failure)
         exchange_records.drop_content(tx.conn, exchange.id)
         said = receipts.detail(exchange, (), {}, now=at, failure=failure)
         _record(tx, services, exchange, _ENDED[state], said, at)
@@ -208,6 +211,7 @@ def _new(services: Services, request: SubmittedRequest, state: State, *, now: in
         requester=request.party,
         worker_id=request.worker.id,
         worker_role=request.worker.role.value,
+        request_jti=request.jti,
         purpose=request.purpose,
         source=request.source,
         categories=request.categories,
@@ -256,7 +260,7 @@ def _store(
 ) -> Exchange:
     recorded = _record(tx, services, exchange, kind, said, services.clock())
     stored = replace(exchange, ledger_index=recorded.index)
-    exchange_records.insert_exchange(tx.conn, stored, request.jti)
+    exchange_records.insert_exchange(tx.conn, stored)
     return stored
 
 

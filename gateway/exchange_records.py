@@ -21,7 +21,7 @@ _DAY = 24 * 3600
 _IDEMPOTENCY_SECONDS = 45 * _DAY
 
 
-def insert_exchange(conn: Connection, exchange: Exchange, request_jti: str) -> None:
+def insert_exchange(conn: Connection, exchange: Exchange) -> None:
     """Store a decided exchange; a signed request that was used before is a replay."""
     try:
         conn.execute(
@@ -30,7 +30,7 @@ def insert_exchange(conn: Connection, exchange: Exchange, request_jti: str) -> N
                 requester=exchange.requester,
                 worker_id=exchange.worker_id,
                 worker_role=exchange.worker_role,
-                request_jti=request_jti,
+                request_jti=exchange.request_jti,
                 purpose=exchange.purpose,
                 source=exchange.source,
                 categories=json.dumps(exchange.categories),
@@ -201,6 +201,7 @@ def _exchange(row: Row[Any]) -> Exchange:
         requester=row.requester,
         worker_id=row.worker_id,
         worker_role=row.worker_role,
+        request_jti=row.request_jti,
         purpose=row.purpose,
         source=row.source,
         categories=tuple(json.loads(row.categories)),

@@ -149,7 +149,8 @@ def _gather(
             client_id=client_id or None,
             revision=0 if client is None else client.revision,
             party_epoch=state.party_epoch,
-            agreement_digest=state.agreement_digest,
+            # Ours, not the database's: a replica that was left behind with another agreement decides nothing.
+            agreement_digest=services.agreement.digest,
         ),
         client=client,
         involvement=involvement,

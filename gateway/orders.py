@@ -89,7 +89,7 @@ def make(
         consents=consents_cut,
         client=sealing.seal_client(disclosures, to=_newest_encryption_key(services, request.source, now)),
     )
-    return Order(jws, receipts.digest(jws))
+    return Order(jws, receipts.digest(jws.encode()))
 
 
 def queue_order(conn: Connection, exchange: Exchange, *, not_before: int) -> int:

@@ -112,9 +112,9 @@ def prove(conn: Connection, services: Services, exchange: Exchange) -> Proven:
     )
 
 
-def digest(text: str) -> str:
-    """Digest what leaves beside the baseline."""
-    return base64url(hashlib.sha256(text.encode()).digest())
+def digest(content: bytes) -> str:
+    """Return the SHA-256, base64url."""
+    return base64url(hashlib.sha256(content).digest())
 
 
 def base64url(raw: bytes) -> str:

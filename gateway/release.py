@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from adapters.kit import sealing, statements
 from adapters.protocol import (
@@ -89,6 +89,11 @@ class Release:
             raise TypeError("only minimise makes a Release")
 
     @property
+    def content(self) -> dict[str, Any]:
+        """Everything that leaves, sealed bytes by the attestation that names them: what a receipt covers."""
+        return {"baseline": dict(self.baseline), "attestation": self.attestation}
+
+    @property
     def state(self) -> State:
         """Say it with one face: not on the case (any more), all withheld, or something leaves."""
         involvement = self.permit.facts.involvement
@@ -151,6 +156,7 @@ def verify_answer(
         "attested to another party": claims.aud == exchange.requester,
         "attested for another exchange": claims.exchange == exchange.id == unverified.exchange,
         "attested for another order": claims.order == exchange.order_digest,
+        "attested for another request": claims.request == exchange.request_jti,
         "other categories than ordered": set(claims.answers) == ordered,
         "other documents than attested": sent == attested,
     }
@@ -175,8 +181,8 @@ def held_answer(
     except statements.StatementError as unproven:
         raise SourceTrouble("source_answer_invalid", cause=unproven.code) from unproven
     documents = exchange_records.documents(conn, exchange.id)
-    attested = {digest for answer in claims.answers.values() for digest in answer.sealed}
-    if any(sealing.digest(jwe) not in attested for _, jwe in documents):
+    attested = {(name.value, digest) for name, answer in claims.answers.items() for digest in answer.sealed}
+    if any((category, sealing.digest(jwe)) not in attested for category, jwe in documents):
         raise SourceTrouble("source_answer_invalid", cause="a kept document is not attested")
     return HeldAnswer(attestation, claims, documents)
 

@@ -107,6 +107,7 @@ class Exchange:
     requester: str
     worker_id: str
     worker_role: str
+    request_jti: str  # of the signed request; the source's attestation names it
     purpose: str
     source: str
     categories: tuple[str, ...]

@@ -45,6 +45,7 @@ class Attestor:
         recipient: str,
         exchange: str,
         order: str,
+        request: str,
         answers: Mapping[Category, CategoryAnswer],
         now: int,
     ) -> str:
@@ -56,6 +57,7 @@ class Attestor:
                 aud=recipient,
                 exchange=exchange,
                 order=order,
+                request=request,
                 now=now,
                 answers=answers,
             )
@@ -99,6 +101,7 @@ def compose(
         recipient=order.facts.claims.recipient,
         exchange=order.facts.claims.exchange,
         order=order.facts.digest,
+        request=order.facts.request_jti,
         answers=answers,
         now=now,
     )
@@ -112,6 +115,7 @@ def without(answer: Answer, dropped: Collection[Category], *, attestor: Attestor
         recipient=said.aud,
         exchange=said.exchange,
         order=said.order,
+        request=said.request,
         answers={name: _LAPSED if name in dropped else given for name, given in said.answers.items()},
         now=now,
     )

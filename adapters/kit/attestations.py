@@ -26,7 +26,7 @@ from adapters.protocol import (
     SourceRefusal,
 )
 
-_ATTESTATION_PLAIN: Final = frozenset({"iss", "aud", "exchange", "order", "iat"})
+_ATTESTATION_PLAIN: Final = frozenset({"iss", "aud", "exchange", "order", "request", "iat"})
 
 
 def make_attestation(
@@ -36,6 +36,7 @@ def make_attestation(
     aud: str,
     exchange: str,
     order: str,
+    request: str,
     now: int,
     answers: Mapping[Category, CategoryAnswer],
 ) -> str:
@@ -43,7 +44,7 @@ def make_attestation(
     for category, answer in answers.items():
         check_answer(category, answer)
     return sdjwt.issue(
-        {"iss": iss, "aud": aud, "exchange": exchange, "order": order, "iat": now},
+        {"iss": iss, "aud": aud, "exchange": exchange, "order": order, "request": request, "iat": now},
         key,
         TYP_ATTESTATION,
         disclose_properties={
@@ -63,6 +64,7 @@ def verify_attestation(
     audience: str | None = None,
     exchange: str | None = None,
     order: str | None = None,
+    request: str | None = None,
 ) -> AttestationClaims:
     """Return a source's answers, each of the closed form. Compares what the caller expects.
 
@@ -78,6 +80,8 @@ def verify_attestation(
         raise StatementError("wrong_exchange")
     if not DIGEST.fullmatch(claims.order) or (order is not None and claims.order != order):
         raise StatementError("wrong_order")
+    if request is not None and claims.request != request:
+        raise StatementError("wrong_request")
     if now is not None and claims.iat > now + jose.LEEWAY_SECONDS:
         raise StatementError("not_yet_valid")
     for category, answer in claims.answers.items():

@@ -22,7 +22,7 @@ Value = TypeVar("Value", bound=str)
 
 class StatementError(Exception):
     """A statement was refused. `code`: a code of JoseError or SdJwtError, or one of claims_invalid,
-    wrong_issuer, wrong_audience, wrong_exchange, wrong_order, lives_too_long, not_fresh,
+    wrong_issuer, wrong_audience, wrong_exchange, wrong_order, wrong_request, lives_too_long, not_fresh,
     client_not_disclosed, answer_not_allowed, order_not_allowed."""
 
     def __init__(self, code: str) -> None:

@@ -44,6 +44,7 @@ class Calls:
         self._key_directory = key_directory
         self._clock = clock
         self.party = party
+        self._sent: dict[str, str] = {}  # exchange → `jti` of the signed request that made it
 
     async def _call(
         self,

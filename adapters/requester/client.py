@@ -54,12 +54,12 @@ class Requester(Desk):
     ) -> PreparedRequest:
         """Sign a request with this party's key, to be answered under its encryption key."""
         categories = tuple(categories)
-        now = self._clock()
+        now, jti = self._clock(), secrets.token_urlsafe(16)
         signed = make_request(
             key=self._keystore.signing("sign"),
             iss=self.party,
             aud=source,
-            jti=secrets.token_urlsafe(16),
+            jti=jti,
             now=now,
             # As long as an order may live: an officer at the source may need weeks.
             exp=now + ORDER_MAX_SECONDS,
@@ -78,7 +78,7 @@ class Requester(Desk):
         }
         if reason is not None:
             body["reason"] = reason
-        return PreparedRequest(source, idempotency_key or secrets.token_urlsafe(24), body)
+        return PreparedRequest(source, jti, idempotency_key or secrets.token_urlsafe(24), body)
 
     async def send(self, prepared: PreparedRequest, *, wait_seconds: int = 5) -> Exchange:
         """Send a prepared request; sent again it is the same exchange, never a second one.
@@ -86,7 +86,9 @@ class Requester(Desk):
         The gateway holds the call for at most `wait_seconds`; the state `forwarded` says that the
         source needs longer.
         """
-        return read_exchange(await self.send_for_response(prepared, wait_seconds=wait_seconds))
+        exchange = read_exchange(await self.send_for_response(prepared, wait_seconds=wait_seconds))
+        self._sent[exchange.id] = prepared.jti
+        return exchange
 
     async def send_for_response(self, prepared: PreparedRequest, *, wait_seconds: int = 0) -> Response:
         """Send a prepared request and return the gateway's answer as it came; see `send`."""
@@ -130,6 +132,7 @@ class Requester(Desk):
                 raise
         if settled:
             return exchange
+        self._sent[known] = prepared.jti
         return await self.follow(known, patience_seconds=patience_seconds, on_progress=on_progress)
 
     async def _send_twice(self, prepared: PreparedRequest, wait_seconds: int) -> Exchange:
@@ -150,7 +153,7 @@ class Requester(Desk):
         began = time.monotonic()
         while True:
             response = await self._call("GET", f"{_REQUESTS}/{exchange}")
-            seen = read_exchange(response)
+            seen = _of(exchange, read_exchange(response))
             waited = time.monotonic() - began
             if seen.settled:
                 return seen
@@ -163,7 +166,7 @@ class Requester(Desk):
 
     async def get(self, exchange: str) -> Exchange:
         """Look at a request once; what may be handed over is, each time by a fresh decision."""
-        return read_exchange(await self._call("GET", f"{_REQUESTS}/{exchange}"))
+        return _of(exchange, read_exchange(await self._call("GET", f"{_REQUESTS}/{exchange}")))
 
     async def acknowledge(self, exchange: str, *, worker: Worker) -> Exchange:
         """Say that the answer arrived whole; the gateway then deletes the sealed bytes."""
@@ -175,14 +178,19 @@ class Requester(Desk):
         body: Body = {"worker": worker_body(worker)}
         return read_exchange(await self._call("POST", f"{_REQUESTS}/{exchange}/cancellation", body))
 
-    async def open(self, exchange: Exchange, *, source: str) -> OpenedDossier:
-        """Verify and decrypt an answer; raises ProofRefused, and then nothing was opened."""
+    async def open(self, exchange: Exchange, *, source: str, request: str | None = None) -> OpenedDossier:
+        """Verify and decrypt an answer; raises ProofRefused, and then nothing was opened.
+
+        `request` is the `jti` of the signed request, known here if this object sent it: an answer to
+        another one of ours, about another client, is refused.
+        """
         return await open_answer(
             exchange,
             source=source,
             party=self.party,
             keystore=self._keystore,
             key_directory=self._key_directory,
+            request=request or self._sent.get(exchange.id),
         )
 
     async def receipt(self, exchange: str) -> LedgerReceipt:
@@ -207,3 +215,12 @@ class Requester(Desk):
 def _retry_after(response: Response) -> float:
     unverified = response.headers.get("Retry-After", "")
     return min(max(float(unverified), 0.2), 30.0) if unverified.isdigit() else _POLL_SECONDS
+
+
+def _of(asked: str, seen: Exchange) -> Exchange:
+    # Another request's answer under this address would be another client's data under this one's name.
+    if seen.id != asked:
+        raise ProofRefused(
+            "answer_of_another", "The gateway answered with another request than we asked for."
+        )
+    return seen

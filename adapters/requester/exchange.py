@@ -75,6 +75,7 @@ class PreparedRequest:
     """
 
     source: str
+    jti: str  # the source's attestation names it: keep it to open the answer in another process
     idempotency_key: str
     body: Mapping[str, JsonValue] = field(repr=False)
 

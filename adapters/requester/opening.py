@@ -1,17 +1,20 @@
 """Open an answer: trust nothing that is not signed by the source, and nothing that is not whole.
 
-1  the attestation is the source's, for us, on this exchange     (keys from our own register)
+1  the attestation is the source's, for us, on this request      (keys from our own register)
 2  what stands in the clear is what the source attested
 3  every sealed document is attested, and every attested document is there
 4  each document opens with our key, and says inside what it says outside
-5  the gateway's receipt covers the hand-over
+5  the gateway's receipt covers the hand-over, to the last value
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+import rfc8785
 
 from adapters.kit.key_directory import KeyDirectory
 from adapters.kit.keys import Keystore
@@ -19,6 +22,7 @@ from adapters.kit.register import RegisterError
 from adapters.kit.sealing import OpenedDocument, SealingError, digest, open_sealed
 from adapters.kit.session import SessionError
 from adapters.kit.statements import StatementError, verify_attestation
+from adapters.kit.strict_json import encode_base64url
 from adapters.protocol import BASELINE, Category, CategoryAnswer
 from adapters.requester.errors import ProofRefused
 from adapters.requester.exchange import Exchange, SealedAnswer
@@ -46,16 +50,18 @@ async def open_answer(
     party: str,
     keystore: Keystore,
     key_directory: KeyDirectory,
+    request: str | None = None,
 ) -> OpenedDossier:
     """Verify and open what was handed over; raise ProofRefused, and then nothing was opened.
 
     `partners` is the gateway's own statement, from the case: the receipt covers it, no source does.
     """
     answer = exchange.answer or SealedAnswer()
-    attested = await _attested(answer, exchange.id, source, party, key_directory)
+    attested = await _attested(answer, exchange.id, source, party, key_directory, request)
     _refuse_other_baseline(answer, attested)
     _refuse_other_documents(answer, attested)
     receipt = await _receipt(exchange, party, key_directory)
+    _refuse_other_content(answer, receipt)
     documents = tuple(
         _open(document.jwe, document.category, exchange.id, keystore) for document in answer.sealed
     )
@@ -73,14 +79,24 @@ async def open_answer(
 
 
 async def _attested(
-    answer: SealedAnswer, exchange: str, source: str, party: str, key_directory: KeyDirectory
+    answer: SealedAnswer,
+    exchange: str,
+    source: str,
+    party: str,
+    key_directory: KeyDirectory,
+    request: str | None,
 ) -> Mapping[Category, CategoryAnswer]:
     if answer.attestation is None:
         return {}
     try:
         keys = await key_directory.keys(source, "sign")
         claims = verify_attestation(
-            answer.attestation, keys, issuer=source, audience=party, exchange=exchange
+            answer.attestation,
+            keys,
+            issuer=source,
+            audience=party,
+            exchange=exchange,
+            request=request,
         )
     except (StatementError, RegisterError, SessionError) as invalid:
         raise ProofRefused(
@@ -107,6 +123,16 @@ def _refuse_other_documents(answer: SealedAnswer, attested: Mapping[Category, Ca
         raise ProofRefused("document_not_attested", "A document is not among those that the source signed.")
     if signed - came:
         raise ProofRefused("document_missing", "A document that the source signed did not arrive.")
+
+
+def _refuse_other_content(answer: SealedAnswer, receipt: Receipt) -> None:
+    content = {
+        "baseline": {str(name): value for name, value in answer.baseline.items()},
+        "attestation": answer.attestation,
+    }
+    covered = encode_base64url(hashlib.sha256(rfc8785.dumps(content)).digest())
+    if receipt.ledger.detail.get("answer") != covered:
+        raise ProofRefused("receipt_of_another", "The receipt covers other content than what came.")
 
 
 async def _receipt(exchange: Exchange, party: str, key_directory: KeyDirectory) -> Receipt:

@@ -51,7 +51,6 @@ class Receipt(_Signed):
     exchange: str
     iat: int
     ledger: LedgerLeaf
-    answer_digest: str | None = None
 
 
 class InclusionProof(_Signed):

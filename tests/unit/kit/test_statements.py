@@ -49,6 +49,7 @@ DAY = 24 * 3600
 CLIENT = ClientIdentifier(scheme=Scheme.V_NUMBER, value="1234567890")
 DIGEST = "A" * 43
 ID = "0123456789abcdef"
+REQUEST = "fedcba9876543210"
 Trusted = dict[str, dict[str, str]]
 
 
@@ -112,6 +113,7 @@ def attestation(key: SigningKey, **changes: Any) -> str:
             "aud": "vluchtelingenwerk",
             "exchange": ID,
             "order": DIGEST,
+            "request": REQUEST,
             "now": NOW,
             "answers": ANSWERS,
             **changes,
@@ -383,6 +385,7 @@ def test_an_attestation_says_what_was_answered(key: SigningKey, trusted: Trusted
         audience="vluchtelingenwerk",
         exchange=ID,
         order=DIGEST,
+        request=REQUEST,
     )
     assert claims.answers == ANSWERS
 
@@ -409,6 +412,7 @@ def test_an_empty_and_a_full_attestation_cut_to_one_have_the_same_length(key: Si
         ({"audience": "askv"}, "wrong_audience"),
         ({"exchange": "another-exchange-1"}, "wrong_exchange"),
         ({"order": "B" * 43}, "wrong_order"),
+        ({"request": "another-request-12"}, "wrong_request"),
         ({"now": NOW - 11}, "not_yet_valid"),
     ],
 )
@@ -422,6 +426,7 @@ def test_an_attestation_of_another_exchange_is_refused(
         "audience": "vluchtelingenwerk",
         "exchange": ID,
         "order": DIGEST,
+        "request": REQUEST,
     }
     assert verify_attestation(compact, trusted, **good)
     assert code_of(lambda: verify_attestation(compact, trusted, **{**good, **expects})) == code
@@ -432,6 +437,7 @@ ATTESTATION_PLAIN: dict[str, object] = {
     "aud": "vluchtelingenwerk",
     "exchange": ID,
     "order": DIGEST,
+    "request": REQUEST,
     "iat": NOW,
 }
 PROVIDED = {"status": "provided", "value": "yes"}

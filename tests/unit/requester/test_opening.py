@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import rfc8785
 
 from adapters.kit import jose, sealing
 from adapters.kit.attestations import make_attestation
@@ -25,6 +27,7 @@ from gateway.ledger.commitment import commit, entry_of
 from gateway.ledger.merkle import Frontier, leaf_hash
 
 NOW = 1_790_000_000
+REQUEST = "signed-request-of-this-test"
 US, SOURCE, EXCHANGE, ORIGIN = "vluchtelingenwerk", "ind", "exchange-of-this-test", "ledger.example"
 USES = {
     US: ("identity", "sign", "encrypt"),
@@ -84,6 +87,7 @@ class Chain:
             "aud": US,
             "exchange": EXCHANGE,
             "order": "A" * 43,
+            "request": REQUEST,
             "now": NOW,
             "answers": {
                 Category.PERSPECTIVE: CategoryAnswer(status=provided, value="yes"),
@@ -121,14 +125,23 @@ class Chain:
             "sealed": [{"category": "decisions", "jwe": document}],
             "attestation": self.attestation(document),
         }
-        receipt = change.pop("receipt", self.receipt())
+        given = {"receipt": change.pop("receipt")} if "receipt" in change else {}
+        content = {name: (answer | change)[name] for name in ("baseline", "attestation")}
+        self.detail["answer"] = _text(hashlib.sha256(rfc8785.dumps(content)).digest())
         return Exchange.model_validate(
-            {"id": EXCHANGE, "state": "answered", "answer": answer | change, "receipt": receipt}
+            {"id": EXCHANGE, "state": "answered", "answer": answer | change}
+            | {"receipt": self.receipt()}
+            | given
         )
 
     async def open(self, exchange: Exchange) -> OpenedDossier:
         return await open_answer(
-            exchange, source=SOURCE, party=US, keystore=self.keys[US], key_directory=self.directory
+            exchange,
+            source=SOURCE,
+            party=US,
+            keystore=self.keys[US],
+            key_directory=self.directory,
+            request=REQUEST,
         )
 
 
@@ -153,6 +166,16 @@ async def test_an_answer_of_partners_alone_needs_no_attestation(chain: Chain) ->
     assert (await chain.open(answer)).partners == (US,)
 
 
+async def test_an_answer_whose_values_the_receipt_does_not_cover_is_refused(chain: Chain) -> None:
+    honest = chain.answer(baseline={"partners": [US]}, sealed=[], attestation=None)
+    assert await chain.open(honest)
+    other = chain.answer(baseline={"partners": [US, "goedwerk"]}, sealed=[], attestation=None)
+    swapped = other.model_copy(update={"receipt": honest.receipt})
+    with pytest.raises(ProofRefused) as refused:
+        await chain.open(swapped)
+    assert refused.value.code == "receipt_of_another"
+
+
 TAMPERED: dict[str, tuple[str, Callable[[Chain], Exchange]]] = {
     "signed by nobody of the register": (
         "attestation_invalid",
@@ -161,6 +184,10 @@ TAMPERED: dict[str, tuple[str, Callable[[Chain], Exchange]]] = {
     "attested by another party than was asked": (
         "attestation_invalid",
         lambda c: c.answer(attestation=c.attestation(key=c.keys[US].signing("sign"), iss=US)),
+    ),
+    "attested for another request of ours": (
+        "attestation_invalid",
+        lambda c: c.answer(attestation=c.attestation(request="another-request-12")),
     ),
     "attested for another recipient": (
         "attestation_invalid",
