@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     from gateway.services import Services
     from gateway.storage.unit_of_work import Transaction
 
-# Who may be involved by a mandate or an invitation. Government parties, and whoever works for one,
-# join only by a consent that names them; anyone unlisted does not join (DOMAIN.md, rule 7).
+# Who may open a case on the client's mandate.
 JOINS_BY_ACT = frozenset({"ngo", "return_org", "lawyer"})
+# Who may come by the casemanager's invitation: those, and who follows the plan. Government parties join
+# only by a consent that names them; anyone unlisted does not join (DOMAIN.md, rule 7).
+JOINS_BY_INVITATION = JOINS_BY_ACT | {"coordination", "review"}
 # A mandate is taken down at the desk or by who will work with the client.
 _MANDATE_ROLES = frozenset({Role.DESK, Role.CASEWORKER, Role.CASEMANAGER})
 
@@ -229,9 +231,9 @@ def partners(conn: Connection, client_id: str) -> tuple[str, ...]:
 
 
 def require_joins_by_act(kind: str) -> None:
-    """Refuse kinds that a mandate or an invitation cannot involve."""
+    """Refuse kinds that a mandate cannot involve."""
     if kind not in JOINS_BY_ACT:
-        raise Refused("not_for_this_party", "This kind of party joins a case only by the client's consent.")
+        raise Refused("not_for_this_party", "This kind of party does not open a case on a client's mandate.")
 
 
 def require_mandate_role(worker: Worker) -> None:

@@ -16,7 +16,7 @@ from consent.repository import names_recipient
 from gateway import case_records, clients
 from gateway.case_records import Case, CaseContent
 from gateway.cases import (
-    JOINS_BY_ACT,
+    JOINS_BY_INVITATION,
     CaseView,
     active_case,
     client_of,
@@ -138,7 +138,7 @@ def _require_may_join(conn: Connection, services: Services, client_id: str, part
     Policy looks for that consent again at every question: when it ends, so does the involvement.
     """
     kind = services.register.kind(party)
-    if kind not in JOINS_BY_ACT and not names_recipient(conn, client_id, party, now=now):
+    if kind not in JOINS_BY_INVITATION and not names_recipient(conn, client_id, party, now=now):
         raise Refused("not_for_this_party", "This kind of party joins a case only by the client's consent.")
 
 

@@ -14,7 +14,7 @@ from pydantic import Field, StringConstraints, model_validator
 from adapters.protocol import ClientIdentifier, OpaqueId, PartyId, Role, Scheme, Wire, Worker, WorkerId
 from gateway import cases, invitations
 from gateway.cases import CaseView, Opening
-from gateway.http.evidence import EvidenceBody, Language, NamedDigest
+from gateway.http.evidence import EvidenceBody
 from gateway.http.strict_body import StrictRoute
 from gateway.invitations import Acceptance
 from gateway.oauth.resource import Caller, authenticated
@@ -33,15 +33,6 @@ _CONFIRM = "Have another worker of your organisation confirm the mandate: POST /
 _ACCEPT = "Give the invitation's id to the party; it accepts at POST /v1/case-invitations/{id}/acceptance."
 
 
-class Mandate(Wire):
-    """The client's signature under the mandate, by the digest of the scanned paper."""
-
-    method: Literal["signature_on_paper"]
-    evidence_digest: NamedDigest
-    language: Language
-    interpreter: WorkerId | None = None
-
-
 class CaseOpening(Wire):
     """What a party says when it opens a case on the client's mandate."""
 
@@ -49,7 +40,7 @@ class CaseOpening(Wire):
     own_number: OwnNumber | None = Field(default=None, repr=False)
     casemanager: WorkerId
     workers: Team = ()
-    mandate: Mandate | EvidenceBody
+    mandate: EvidenceBody
     opened_by: Worker
 
     @model_validator(mode="after")

@@ -54,7 +54,7 @@ def opening(**changes: object) -> dict[str, object]:
         "client": CLIENT,
         "casemanager": MANAGER.id,
         "workers": [said(DESK), said(DESK_2), said(JURIST)],
-        "mandate": {"method": "signature_on_paper", "evidence_digest": DIGEST, "language": "ti"},
+        "mandate": EVIDENCE,
         "opened_by": said(DESK),
     }
     return {**body, **changes}
@@ -168,7 +168,7 @@ async def test_a_stranger_cannot_tell_a_known_client_from_an_unknown_one(gate: G
         {"own_number": ""},
         {"workers": [{"id": "x", "role": "desk"}]},
         {"workers": [{"id": "desk-01", "role": "director"}]},
-        {"mandate": {"method": "fingerprint", "evidence_digest": DIGEST, "language": "ti"}},
+        {"mandate": {**EVIDENCE, "method": "fingerprint"}},
         {"mandate": {}},
         {"casemanager": 7},
         {"opened_by": None},
