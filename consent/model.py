@@ -103,6 +103,8 @@ class Evidence:
     notice_digest: str
     staff: str
     teach_back: TeachBack
+    # Random, base64url: the digest travels to a source, which must not try out pseudonyms on it (promise 9).
+    salt: str
     interpreter: str | None = None
     witness: str | None = None
 

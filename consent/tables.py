@@ -7,6 +7,7 @@ together (`gateway.storage.migrations`).
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -32,6 +33,9 @@ metadata = MetaData(
     }
 )
 
+# PostgreSQL's integers end in January 2038, SQLite's do not; there a BIGINT would be no row id.
+Long = BigInteger().with_variant(Integer(), "sqlite")
+
 _STATES = ", ".join(f"'{state}'" for state in State)
 
 consents = Table(
@@ -45,12 +49,12 @@ consents = Table(
     Column("purpose", String(48), nullable=False),
     Column("state", String(16), nullable=False),
     Column("legal_basis", String(128), nullable=False),
-    Column("valid_from", Integer, nullable=False),
-    Column("valid_until", Integer, nullable=False),
+    Column("valid_from", Long, nullable=False),
+    Column("valid_until", Long, nullable=False),
     Column("content_sealed", LargeBinary, nullable=False),
     Column("evidence_digest", String(64), nullable=False),
-    Column("created_at", Integer, nullable=False),
-    Column("changed_at", Integer, nullable=False),
+    Column("created_at", Long, nullable=False),
+    Column("changed_at", Long, nullable=False),
     CheckConstraint(f"state IN ({_STATES})", name="state"),
     # No single login makes a consent (DESIGN §2). `withdrawn` stands with the states that never
     # opened anything, because a pending one may be withdrawn; nothing leads out of it (model.NEXT).
@@ -76,7 +80,7 @@ consent_grants = Table(
     Column("explicit", Boolean, nullable=False),
     # `valid_until` of the consent while that is active, else NULL. Kept here so that one walk down
     # one index finds the living among a hundred thousand dead; policy is given the consent's own row.
-    Column("active_until", Integer, nullable=True),
+    Column("active_until", Long, nullable=True),
     PrimaryKeyConstraint("consent_id", "source", "recipient", "category"),
     Index(
         "ix_consent_grants_look_up",
@@ -102,10 +106,10 @@ consent_statements = Table(
 consent_events = Table(
     "consent_events",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("id", Long, primary_key=True, autoincrement=True),
     Column("consent_id", ForeignKey("consents.id"), nullable=False, index=True),
     Column("event", String(16), nullable=False),
-    Column("at", Integer, nullable=False),
+    Column("at", Long, nullable=False),
     Column("worker", String(64), nullable=False),
-    Column("ledger_index", Integer, nullable=False),
+    Column("ledger_index", Long, nullable=False),
 )

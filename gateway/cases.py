@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, and_, select
 
 from adapters.protocol import ClientIdentifier, Role, Scheme, Worker
-from gateway import case_records, clients
+from gateway import case_records, clients, exchange_ends
 from gateway.case_records import CASE_ROLES, Case, CaseContent
 from gateway.clients import ClientRef, Number
 from gateway.errors import Conflict, Refused
@@ -177,6 +177,7 @@ async def remove_worker(
         if Role.CASEMANAGER.value not in {role for _, role in case_records.workers(tx.conn, case.id)}:
             raise Conflict("state_conflict", "A case keeps a casemanager: add another one first.")
         client = client_of(tx.conn, services, case)
+        exchange_ends.end_involvement(tx, services, client_id=client.id, party=caller.party, worker=removed)
         clients.raise_revision(tx, client.id)
         note(tx, Kind.WORKER_REMOVED, case, client, now=now, worker=by.id, more={"removed": removed})
         return _view(tx.conn, case.id, caller.party)
@@ -194,6 +195,7 @@ async def leave_case(services: Services, caller: Caller, case_id: str, worker: W
         case_records.move(tx, case, "left", left_at=now)
         if not case_records.has_active(tx.conn, client.id, caller.party):
             clients.end_reach(tx, client.id, caller.party)
+            exchange_ends.end_involvement(tx, services, client_id=client.id, party=caller.party)
         clients.raise_revision(tx, client.id)
         note(tx, Kind.CASE_LEFT, case, client, now=now, worker=worker.id)
         return _view(tx.conn, case.id, caller.party)

@@ -107,18 +107,21 @@ def holder_of(conn: Connection, vault: Vault, number: Number) -> str | None:
 
 
 def claim_identifiers(tx: Transaction, vault: Vault, client_id: str, numbers: Iterable[Number]) -> str:
-    """Claim numbers nobody has for this client; return who holds them all: it, or a client known earlier.
+    """Claim numbers nobody has for this client; return whose they are: its, or a client's known earlier.
 
-    Raises Conflict if they belong to several: then one of them is mistaken, and nobody guesses which.
+    A number that the party gave out itself decides over a V-number that others know: a conflict between
+    the two would tell that somebody knows this V-number. Raises Conflict if the party's own numbers
+    belong to several clients, which tells it nothing new; `let_reach` does where its V-numbers do.
     """
-    holders = {client_id}
+    by_owner: dict[bool, set[str]] = {True: set(), False: set()}
     for number in numbers:
         _insert_if_absent(tx.conn, identifiers, subject=_subject(vault, number), client_id=client_id)
-        holders.add(holder_of(tx.conn, vault, number) or client_id)
-    earlier = holders - {client_id}
+        holder = holder_of(tx.conn, vault, number) or client_id
+        by_owner[bool(number.owner)] |= {holder} - {client_id}
+    earlier = by_owner[True] or by_owner[False]
     if len(earlier) > 1:
         raise Conflict("state_conflict", _SEVERAL)
-    return earlier.pop() if earlier else client_id
+    return min(earlier, default=client_id)
 
 
 def merge_into(tx: Transaction, fresh: ClientRef, known: ClientRef) -> None:

@@ -1,19 +1,20 @@
 """Bring what waits in the outbox to its source, and open exchanges to their end when time is over.
 
-Runs beside the requests. Everything it does may be repeated: at the source an order is idempotent
-by exchange, and a restarted gateway sends the same bytes again.
+Runs beside the requests, in every gateway of the database. Everything it does may be repeated: at the
+source an order is idempotent by exchange, and a restarted gateway sends the same bytes again.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from sqlalchemy import Connection, Row, delete, select, update
 
-from gateway import exchange, exchange_recording, exchange_records
+from gateway import exchange, exchange_ends, exchange_records
 from gateway.errors import GatewayError, SourceTrouble
 from gateway.oauth import replay
 from gateway.storage.tables import exchanges, idempotency, outbox
@@ -25,13 +26,17 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 0.25
 _BATCH = 32
+_LOOK_UP = 500
+# A message that a gateway took is its own for this long, or twice the wait for a source if that is more:
+# if it stops half-way, another gateway or the next start sends it again.
+_LEASE_SECONDS = 30
 _BACKOFF_SECONDS = (1, 2, 5, 15, 60, 300)
 
 _log = structlog.get_logger("gateway.dispatch")
 
 
 class Dispatcher:
-    """Two loops: the outbox, and what has expired."""
+    """Three loops: the outbox, what arrived by way of another gateway, and what has expired."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -42,11 +47,12 @@ class Dispatcher:
         sweep = self._services.settings.retention_sweep_seconds
         self._tasks = [
             asyncio.create_task(self._repeat(self.send_due, _POLL_SECONDS)),
+            asyncio.create_task(self._repeat(self.ring, _POLL_SECONDS)),
             asyncio.create_task(self._repeat(self.end_expired, sweep)),
         ]
 
     async def stop(self) -> None:
-        """End both loops; what was under way is sent again after the next start."""
+        """End the loops; what was under way is sent again after the next start."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -55,13 +61,25 @@ class Dispatcher:
         """Send what is due, the messages of one exchange in the order in which they were made."""
         now = self._services.clock()
         due = await self._services.store.read(lambda conn: _due(conn, now))
+        if due:
+            until = now + max(_LEASE_SECONDS, int(2 * self._services.settings.source_timeout_seconds))
+            due = await self._services.store.write(lambda tx: _taken(tx, due, until))
         await asyncio.gather(*(self._send(row) for row in due))
+
+    async def ring(self) -> None:
+        """Wake who waits here for an answer that came in at another gateway."""
+        waiting = self._services.arrivals.awaited()
+        for at in range(0, len(waiting), _LOOK_UP):
+            look = partial(_moved_on, ids=waiting[at : at + _LOOK_UP])
+            for exchange_id in await self._services.store.read(look):
+                self._services.arrivals.ring(exchange_id)
 
     async def end_expired(self) -> None:
         """Expire exchanges whose time is over and forget single-use keys that no longer matter."""
         now = self._services.clock()
-        for row in await self._services.store.read(lambda conn: _expired(conn, now)):
-            await exchange_recording.end(self._services, row, "expired")
+        while batch := await self._services.store.read(lambda conn: _expired(conn, now)):
+            for row in batch:
+                await exchange_ends.end(self._services, row, "expired")
         await self._services.store.write(lambda tx: _forget(tx, now))
 
     async def _send(self, row: Row[Any]) -> None:
@@ -103,6 +121,21 @@ def _due(conn: Connection, now: int) -> Sequence[Row[Any]]:
             seen.add(row.exchange_id)
             oldest.append(row)
     return oldest
+
+
+def _taken(tx: Transaction, due: Sequence[Row[Any]], until: int) -> list[Row[Any]]:
+    """Take messages that no other gateway took since they were read: compare and set."""
+    ours = []
+    for row in due:
+        same = (outbox.c.id == row.id, outbox.c.next_attempt_at == row.next_attempt_at)
+        if tx.conn.execute(update(outbox).where(*same).values(next_attempt_at=until)).rowcount == 1:
+            ours.append(row)
+    return ours
+
+
+def _moved_on(conn: Connection, ids: Sequence[str]) -> Sequence[str]:
+    found = select(exchanges.c.id).where(exchanges.c.id.in_(ids), exchanges.c.state != "forwarded")
+    return conn.execute(found).scalars().all()
 
 
 def _expired(conn: Connection, now: int) -> list[Exchange]:

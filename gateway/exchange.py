@@ -14,8 +14,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from gateway import exchange_ends, exchange_records, facts, receipts, release
 from gateway import exchange_recording as recording
-from gateway import exchange_records, facts, receipts, release
 from gateway.errors import Refused, SourceTrouble, Unavailable
 from gateway.exchange_recording import FactsChanged
 from gateway.policy.asking import ask_policy
@@ -77,7 +77,9 @@ async def forward(services: Services, exchange: Exchange) -> Exchange:
     except SourceTrouble as trouble:
         trouble.extra["id"] = exchange.id
         if trouble.code != "source_unavailable":
-            await recording.end(services, exchange, "failed", failure=trouble.code)
+            await exchange_ends.end(services, exchange, "failed", failure=trouble.code)
+        else:
+            await recording.send_again(services, exchange, after_seconds=trouble.retry_after_seconds or 0)
         raise
     if answer is not None:
         return await take_in(services, exchange, answer)
@@ -97,7 +99,7 @@ async def take_in(services: Services, exchange: Exchange, unverified: Answer) ->
         release.verify_answer(services, exchange, unverified, now=services.clock())
     except SourceTrouble as trouble:
         trouble.extra["id"] = exchange.id
-        await recording.end(services, exchange, "failed", failure=trouble.code)
+        await exchange_ends.end(services, exchange, "failed", failure=trouble.code)
         raise
     answered = await recording.keep_answer(services, exchange, unverified)
     services.arrivals.ring(exchange.id)
@@ -111,6 +113,10 @@ async def hand_over(services: Services, exchange: Exchange) -> Delivery:
     Raises Refused, with paragraph and receipt, for what the agreement alone refused; Unavailable
     when the record cannot be written: nothing leaves.
     """
+    if exchange.state in ("forwarded", "answered") and services.clock() >= exchange.expires_at:
+        # The sweep comes by every half minute; what is over is not handed over until then.
+        await exchange_ends.end(services, exchange, "expired")
+        exchange = await _present(services, exchange.id)
     if exchange.state != "answered":
         return await _without_content(services, exchange)
     for _ in range(_ATTEMPTS):

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING
 import rfc8785
 
 from gateway import clients, consents, exchange_records, facts, orders, receipts
-from gateway.ledger.entry import Kind, Recorded, record
+from gateway.ledger.entry import Kind, Recorded
 from gateway.stages import Exchange
 from gateway.vault import new_id
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from adapters.protocol import Answer
     from gateway.ledger.commitment import Json
     from gateway.policy.port import CategoryDecision, Refusal
@@ -84,6 +82,12 @@ async def record_decision(
     return await services.store.write(write)
 
 
+async def send_again(services: Services, exchange: Exchange, *, after_seconds: int) -> None:
+    """Let the dispatcher try the order again when the caller is told to come back, not later."""
+    at = services.clock() + after_seconds
+    await services.store.write(lambda tx: exchange_records.send_order_by(tx.conn, exchange.id, at))
+
+
 async def keep_answer(services: Services, exchange: Exchange, answer: Answer) -> Exchange:
     """Keep a verified answer; what a withdrawal took the ground from meanwhile is not even kept."""
     return await services.store.write(lambda tx: _keep(tx, services, exchange, answer))
@@ -98,8 +102,10 @@ def _keep(tx: Transaction, services: Services, exchange: Exchange, answer: Answe
         for document in answer.sealed
         if not current.ordered[document.category.value].lost
     ]
-    key = _client(tx.conn, services, current.client_id).key
-    sealed = key.seal(answer.attestation.encode(), place=attestation_place(current.id))
+    client = clients.by_id(tx.conn, services.vault, current.client_id)
+    if client is None:
+        raise FactsChanged
+    sealed = client.key.seal(answer.attestation.encode(), place=attestation_place(current.id))
     exchange_records.store_documents(tx.conn, current.id, kept)
     exchange_records.order_arrived(tx.conn, current.id)
     exchange_records.move(tx.conn, current.id, "answered", where=("forwarded",), attestation_sealed=sealed)
@@ -126,7 +132,7 @@ def _hand_over(tx: Transaction, services: Services, exchange: Exchange, leaving:
         answer=receipts.digest(rfc8785.dumps(leaving.content)) if permit.permitted else None,
         refusal=permit.verdict.refusal.code if permit.verdict.refusal else None,
     )
-    recorded = _record(tx, services, exchange, _HANDED_OVER[leaving.state], said, at)
+    recorded = receipts.note(tx, services, exchange, _HANDED_OVER[leaving.state], said, now=at)
     if permit.decisions:
         exchange_records.insert_hand_over(
             tx.conn,
@@ -137,31 +143,6 @@ def _hand_over(tx: Transaction, services: Services, exchange: Exchange, leaving:
             now=at,
         )
     return recorded
-
-
-async def end(services: Services, exchange: Exchange, state: State, *, failure: str | None = None) -> bool:
-    """Bring an open exchange to its end and delete what the gateway still holds of it.
-
-    False if it had ended otherwise before.
-    """
-
-    def write(tx: Transaction) -> bool:
-        if exchange_records.present(tx.conn, exchange.id).state not in _ENDS_FROM[state]:
-            return False
-        at = services.clock()
-        if state in ("cancelled", "expired"):
-            # While it still is open: only a source that has not answered is told.
-            lost = {exchange.id: tuple(exchange.ordered)}
-            orders.queue_cancellations(tx, services=services, lost=lost, now=at)
-        exchange_records.move(tx.conn, exchange.id, state, where=_ENDS_FROM[state], failure=failure)
-        exchange_records.drop_content(tx.conn, exchange.id)
-        said = receipts.detail(exchange, (), {}, now=at, failure=failure)
-        _record(tx, services, exchange, _ENDED[state], said, at)
-        return True
-
-    done = await services.store.write(write)
-    services.arrivals.ring(exchange.id)
-    return done
 
 
 def attestation_place(exchange_id: str) -> str:
@@ -189,18 +170,6 @@ _HANDED_OVER: dict[State, Kind] = {
     "nothing_to_share": Kind.NOTHING_TO_SHARE,
     "refused": Kind.REQUEST_REFUSED,
     "answered": Kind.HANDED_OVER,
-}
-_ENDED: dict[State, Kind] = {
-    "failed": Kind.SOURCE_FAILED,
-    "collected": Kind.ANSWER_COLLECTED,
-    "cancelled": Kind.REQUEST_CANCELLED,
-    "expired": Kind.REQUEST_EXPIRED,
-}
-_ENDS_FROM: dict[State, tuple[State, ...]] = {
-    "failed": ("forwarded",),
-    "collected": ("answered",),
-    "cancelled": ("forwarded", "answered"),
-    "expired": ("forwarded", "answered"),
 }
 
 
@@ -240,14 +209,7 @@ def _claimed(tx: Transaction, request: SubmittedRequest, exchange: Exchange, *, 
         resource_id=exchange.id,
         now=now,
     )
-    return None if taken_by == exchange.id else exchange_records.present(tx.conn, taken_by)
-
-
-def _client(conn: Connection, services: Services, client_id: str) -> clients.ClientRef:
-    client = clients.by_id(conn, services.vault, client_id)
-    if client is None:
-        raise FactsChanged
-    return client
+    return None if taken_by == exchange.id else exchange_records.made_by(tx.conn, request, taken_by)
 
 
 def _store(
@@ -258,32 +220,7 @@ def _store(
     kind: Kind,
     said: Mapping[str, Json],
 ) -> Exchange:
-    recorded = _record(tx, services, exchange, kind, said, services.clock())
+    recorded = receipts.note(tx, services, exchange, kind, said, now=services.clock())
     stored = replace(exchange, ledger_index=recorded.index)
     exchange_records.insert_exchange(tx.conn, stored)
     return stored
-
-
-def _record(
-    tx: Transaction,
-    services: Services,
-    exchange: Exchange,
-    kind: Kind,
-    said: Mapping[str, Json],
-    at: int,
-) -> Recorded:
-    # A stranger's request is recorded under the stranger's own key, whoever it was about (promise 7).
-    key = services.vault.party_key(exchange.requester)
-    if exchange.client_id is not None:
-        key = _client(tx.conn, services, exchange.client_id).key
-    return record(
-        tx,
-        kind=kind,
-        detail=said,
-        key=key,
-        now=at,
-        party_id=exchange.requester,
-        client_id=exchange.client_id,
-        subject=exchange.subject,
-        exchange_id=exchange.id,
-    )

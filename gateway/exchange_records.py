@@ -78,7 +78,24 @@ def find_retried(conn: Connection, request: SubmittedRequest) -> Exchange | None
         return None
     if known.fingerprint != request.fingerprint:
         raise Conflict("idempotency_key_reused")
-    return load(conn, known.resource_id)
+    return made_by(conn, request, str(known.resource_id))
+
+
+def made_by(conn: Connection, request: SubmittedRequest, exchange_id: str) -> Exchange:
+    """Read the exchange that this very signed request made.
+
+    What an idempotency row points at is only a row: changed, it would lead to another party's answer.
+    """
+    row = conn.execute(
+        select(exchanges).where(
+            exchanges.c.id == exchange_id,
+            exchanges.c.requester == request.party,
+            exchanges.c.request_jti == request.jti,
+        )
+    ).one_or_none()
+    if row is None:
+        raise Conflict("idempotency_key_reused")
+    return _exchange(row)
 
 
 def load(conn: Connection, exchange_id: str) -> Exchange | None:
@@ -91,6 +108,17 @@ def present(conn: Connection, exchange_id: str) -> Exchange:
     """Read an exchange that is known to exist; rows of exchanges are never deleted."""
     row = conn.execute(select(exchanges).where(exchanges.c.id == exchange_id)).one()
     return _exchange(row)
+
+
+def send_order_by(conn: Connection, exchange_id: str, at: int) -> None:
+    """Bring the next try to send an order forward to this moment."""
+    conn.execute(
+        update(outbox)
+        .where(
+            outbox.c.exchange_id == exchange_id, outbox.c.topic == "order", outbox.c.next_attempt_at > at
+        )
+        .values(next_attempt_at=at)
+    )
 
 
 def order_arrived(conn: Connection, exchange_id: str) -> None:

@@ -109,8 +109,9 @@ def queue_cancellations(
         exchange = exchange_records.load(tx.conn, exchange_id)
         if exchange is None or not categories:
             continue
-        exchange_records.mark_lost(tx.conn, exchange, categories)
-        told = [name for name in categories if name not in ANSWERED_HERE]
+        lost_now = _with_what_hung_on(services, exchange, categories)
+        exchange_records.mark_lost(tx.conn, exchange, lost_now)
+        told = [name for name in lost_now if name not in ANSWERED_HERE]
         if exchange.state == "forwarded" and told:
             _queue(
                 tx.conn,
@@ -120,6 +121,18 @@ def queue_cancellations(
                 _cancel(services, exchange, told, now),
                 now,
             )
+
+
+def _with_what_hung_on(services: Services, exchange: Exchange, categories: Sequence[str]) -> list[str]:
+    """Add the baseline of a source that only those consents let us ask."""
+    held_by_consent = {
+        name
+        for name, entry in exchange.ordered.items()
+        if entry.consent and not entry.lost and name not in categories
+    }
+    if held_by_consent or services.agreement.may_be_asked_without_consent(exchange.source):
+        return list(categories)
+    return [name for name in exchange.ordered if name in categories or name not in ANSWERED_HERE]
 
 
 def _cancel(services: Services, exchange: Exchange, categories: Sequence[str], now: int) -> str:

@@ -16,10 +16,13 @@ from sqlalchemy import Connection, insert, select, text, update
 from adapters.kit.register import KeyList, Register, RegisterError, verify_key_list
 from gateway.clock import Clock
 from gateway.errors import InputRefused, Unavailable
+from gateway.ledger.entry import Kind, record
 from gateway.storage.tables import gateway_state, parties
 
 if TYPE_CHECKING:
+    from gateway.ledger.commitment import Json
     from gateway.storage.unit_of_work import Transaction
+    from gateway.vault import Vault
 
 # DESIGN §7: a change of keys reaches every process within 60 seconds.
 MAX_AGE_SECONDS = 60
@@ -128,12 +131,15 @@ def standing(conn: Connection, party: str) -> Standing:
     return Standing(conn.execute(select(parties.c.status).where(parties.c.id == party)).scalar(), epoch)
 
 
-def set_status(tx: Transaction, party: str, status: str) -> None:
-    """Suspend a party or make it active again; holds from the next hand-over on (DESIGN §7)."""
+def set_status(tx: Transaction, vault: Vault, party: str, status: str, *, now: int) -> int:
+    """Suspend a party or make it active again; nothing recorded after the index returned ignores it."""
     changed = tx.conn.execute(update(parties).where(parties.c.id == party).values(status=status))
     if changed.rowcount != 1:
         raise InputRefused("unknown_party")
     _raise_epoch(tx)
+    kind = Kind.PARTY_RESTORED if status == "active" else Kind.PARTY_SUSPENDED
+    said: dict[str, Json] = {"party": party, "at": now}
+    return record(tx, kind=kind, detail=said, key=vault.party_key(party), now=now, party_id=party).index
 
 
 def _raise_epoch(tx: Transaction) -> None:

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, select
 from adapters.kit import jose
 from adapters.protocol import TYP_RECEIPT
 from gateway import clients
-from gateway.errors import Refused
-from gateway.ledger.entry import Recorded, open_detail
+from gateway.errors import Refused, Unavailable
+from gateway.ledger.entry import Kind, Recorded, open_detail, record
 from gateway.ledger.proofs import Inclusion, inclusion, latest_checkpoint
 from gateway.storage.tables import ledger_details
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from gateway.policy.port import CategoryDecision
     from gateway.services import Services
     from gateway.stages import Exchange
+    from gateway.storage.unit_of_work import Transaction
+    from gateway.vault import DataKey
 
 # Receipts of one kind weigh the same, whatever the width of the leaf index (promise 7).
 _INDEX_WIDTH = 20
@@ -72,6 +74,29 @@ def sign(services: Services, exchange: Exchange, recorded: Recorded) -> str:
     return jose.sign(claims, services.keys.signing("receipt"), TYP_RECEIPT)
 
 
+def note(
+    tx: Transaction,
+    services: Services,
+    exchange: Exchange,
+    kind: Kind,
+    said: Mapping[str, Json],
+    *,
+    now: int,
+) -> Recorded:
+    """Append what happened to an exchange, in this transaction; raise `not_found` for an erased client."""
+    return record(
+        tx,
+        kind=kind,
+        detail=said,
+        key=_key(tx.conn, services, exchange, exchange.client_id),
+        now=now,
+        party_id=exchange.requester,
+        client_id=exchange.client_id,
+        subject=exchange.subject,
+        exchange_id=exchange.id,
+    )
+
+
 def last_entry(conn: Connection, services: Services, exchange: Exchange) -> Recorded:
     """Read back what was last recorded of an exchange; raise `not_found` once its key is destroyed."""
     row = (
@@ -84,13 +109,11 @@ def last_entry(conn: Connection, services: Services, exchange: Exchange) -> Reco
         .mappings()
         .one()
     )
-    key = services.vault.party_key(exchange.requester)
-    if row["client_id"] is not None:
-        client = clients.by_id(conn, services.vault, row["client_id"])
-        if client is None:
-            raise Refused("not_found")
-        key = client.key
-    return open_detail(row, key)
+    recorded = open_detail(row, _key(conn, services, exchange, row["client_id"]))
+    if recorded.detail.get("exchange") != exchange.id:
+        # The row was pointed at another exchange: its receipt would read that one out.
+        raise Unavailable("internal_error", cause="an entry that is not of this exchange")
+    return recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +143,16 @@ def digest(content: bytes) -> str:
 def base64url(raw: bytes) -> str:
     """Encode without padding (RFC 7515 §2)."""
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _key(conn: Connection, services: Services, exchange: Exchange, client_id: str | None) -> DataKey:
+    if client_id is None:
+        # A stranger's request is recorded under the stranger's own key, whoever it was about (promise 7).
+        return services.vault.party_key(exchange.requester)
+    client = clients.by_id(conn, services.vault, client_id)
+    if client is None:
+        raise Refused("not_found")
+    return client.key
 
 
 def _category(decision: CategoryDecision, consent_names: Mapping[str, str]) -> Json:

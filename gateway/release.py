@@ -110,7 +110,7 @@ async def recheck(services: Services, exchange: Exchange, *, now: int) -> Releas
     return ReleasePermit(
         exchange_id=exchange.id,
         footing=fresh.footing,
-        valid_until=verdict.valid_until,
+        valid_until=min(verdict.valid_until, exchange.expires_at),
         facts=fresh,
         verdict=verdict,
         decisions=decisions if fresh.involvement.worker_on_case else (),
@@ -175,7 +175,7 @@ def held_answer(
         return HeldAnswer(None, None, ())
     place = attestation_place(exchange.id)
     attestation = client.key.open(exchange.attestation_sealed, place=place).decode()
-    keys = services.key_lists.verified(exchange.source).keys("sign", exchange.created_at)
+    keys = services.key_lists.verified(exchange.source).keys("sign", services.clock())
     try:
         claims = statements.verify_attestation(attestation, keys)
     except statements.StatementError as unproven:

@@ -6,6 +6,7 @@ Whatever a source sends is unverified here: `gateway.release.verify_answer` chec
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Mapping
 
 import aiohttp
@@ -24,8 +25,12 @@ _MAX_PROBLEM_BYTES = 64 * 1024
 class Sources:
     """One persistent session per source; no redirects, no proxies from the environment."""
 
-    def __init__(self, urls: Mapping[str, str], *, timeout_seconds: float) -> None:
+    def __init__(
+        self, urls: Mapping[str, str], *, timeout_seconds: float, tls: ssl.SSLContext | None = None
+    ) -> None:
+        """`tls` says who vouches for the adapters and which certificate is ours."""
         self._urls = dict(urls)
+        self._tls = tls
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, connect=min(2.0, timeout_seconds))
         self._sessions: dict[str, aiohttp.ClientSession] = {}
 
@@ -69,7 +74,10 @@ class Sources:
             )
         try:
             async with session.post(
-                self._urls[source] + path, json=message, allow_redirects=False
+                self._urls[source] + path,
+                json=message,
+                allow_redirects=False,
+                ssl=True if self._tls is None else self._tls,
             ) as response:
                 if response.status not in (200, 202):
                     raise await _trouble(source, response)
@@ -90,7 +98,6 @@ async def _bounded(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
         body += chunk
         if len(body) > max_bytes:
-            response.close()  # else the rest would still be read, to use the connection again
             raise SourceTrouble("source_answer_invalid", cause="answer over the limit")
     return bytes(body)
 

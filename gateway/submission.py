@@ -49,15 +49,14 @@ def submit(
             keys.keys("sign", now),
             now,
             issuer=caller.party,
-            audience=source,
         )
     except statements.StatementError as unproven:
         raise InputRefused("invalid_signed_request", cause=unproven.code) from unproven
     if claims.seal_to not in keys.keys("encrypt", now):
         raise InputRefused("invalid_signed_request", "`seal_to` is not an encryption key of your key list.")
     # As sets: an SD-JWT lists its elements in the order of their digests, so that decoys do not show.
-    signed = (claims.purpose, claims.client, frozenset(claims.categories))
-    if signed != (purpose, client, frozenset(Category(category) for category in categories)):
+    signed = (claims.aud, claims.purpose, claims.client, frozenset(claims.categories))
+    if signed != (source, purpose, client, frozenset(Category(category) for category in categories)):
         raise InputRefused("signed_request_mismatch")
 
     return SubmittedRequest(

@@ -6,6 +6,7 @@
 package grounds
 
 import data.consent
+import data.involvement
 import data.prohibitions
 import data.terms
 
@@ -54,4 +55,8 @@ _stating(category) := {"ground": "baseline", "consent": null, "valid_until": dat
 
 _needs_no_asking(category) if data.agreement.categories[category].answered_by == "gateway"
 
-_needs_no_asking(_) if terms.source.may_be_asked_without_consent == true
+# Whoever holds power over the client shows the source a consent also for the baseline.
+_needs_no_asking(_) if {
+	terms.source.may_be_asked_without_consent == true
+	not terms.requester_kind in involvement.joins_by_consent
+}

@@ -8,6 +8,8 @@ from typing import Any, NoReturn
 import hypothesis
 import pytest
 
+from tests import postgres
+
 # No deadline: these run on small shared machines, where a slow example says nothing about the code.
 hypothesis.settings.register_profile("house", deadline=None)
 hypothesis.settings.load_profile("house")
@@ -29,3 +31,9 @@ def unit_tests_open_no_socket(request: pytest.FixtureRequest) -> Iterator[None]:
         for name in ("connect", "connect_ex", "bind", "listen"):
             patch.setattr(socket.socket, name, refuse)
         yield
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say loudly at the end what a green run did not look at."""
+    if postgres.binaries() is None:
+        terminalreporter.write_sep("!", f"The tests on PostgreSQL {postgres.NOT_HERE}", red=True)

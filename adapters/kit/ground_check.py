@@ -7,7 +7,7 @@ stand in code, where no agreement can override them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from adapters.kit.order_refused import OrderRefused
@@ -24,6 +24,10 @@ _ONLY_BY_STATUTE: Final = frozenset({"municipality", "health"})
 # Rule 5: whatever a consent says.
 _NEVER_SHELTER: Final = frozenset({"avim", "ind", "dtv"})
 _RECORDS_CONSENT: Final = "ngo"
+# Rule 7: who holds power over the client is involved by the client's consent, or not at all.
+_ONLY_BY_CONSENT: Final = frozenset({"dtv", "ind"})
+# Rule 9: eighteen months, in seconds; the day is for months of different lengths.
+_CONSENT_MAX_SECONDS: Final = (18 * 31 + 1) * 24 * 3600
 
 
 class GroundCheck:
@@ -65,6 +69,8 @@ class GroundCheck:
     ) -> dict[Category, int]:
         """Return until when each category that rests on a consent or statute may leave."""
         lapses_at: dict[Category, int] = {}
+        if self._register.kind(order.recipient) in _ONLY_BY_CONSENT and not consents:
+            raise OrderRefused("consent_does_not_cover")
         for ordered in order.categories:
             rule = self._rule(order, ordered.category)
             self._never_overridden(order, ordered.category)
@@ -108,7 +114,11 @@ class GroundCheck:
         asked = "explicit_consent" if special else rule.get("ground")
         match ordered.ground:
             case "baseline":
-                holds = asked == "baseline" and ordered.category in BASELINE and self._may_be_asked(order)
+                holds = (
+                    asked == "baseline"
+                    and ordered.category in BASELINE
+                    and self._may_be_asked(order.categories)
+                )
             case "consent":
                 # A baseline value that rests on consent asks more than the rule does, never less.
                 holds = asked == "consent" or (asked == "baseline" and ordered.category in BASELINE)
@@ -119,11 +129,22 @@ class GroundCheck:
         if not holds or (ordered.consent is not None) != (ordered.ground in {"consent", "explicit_consent"}):
             raise OrderRefused("ground_differs")
 
-    def _may_be_asked(self, order: OrderClaims) -> bool:
-        # Asking discloses: where the agreement says so, a question needs something that permits it.
+    def still_asked(self, order: OrderClaims, wanted: frozenset[Category]) -> frozenset[Category]:
+        """Return what of `wanted` may still be asked for once the other categories lost their ground.
+
+        Asking discloses: baseline that was asked for beside a consent falls with that consent.
+        """
+        remaining = [ordered for ordered in order.categories if ordered.category in wanted]
+        by_consent = self._register.kind(order.recipient) in _ONLY_BY_CONSENT
+        if by_consent and not any(ordered.consent for ordered in remaining):
+            return frozenset()
+        return wanted if self._may_be_asked(remaining) else frozenset()
+
+    def _may_be_asked(self, ordered: Sequence[OrderedCategory]) -> bool:
+        # Where the agreement says so, a question needs something that permits it.
         if self._at("sources", self._party, "may_be_asked_without_consent") is True:
             return True
-        return any(ordered.ground != "baseline" for ordered in order.categories)
+        return any(each.ground != "baseline" for each in ordered)
 
     def _class(self, category: Category) -> object:
         return self._at("categories", category.value, "class")
@@ -150,6 +171,8 @@ def _covers(
 ) -> None:
     if consent.client != client or consent.purpose != order.purpose:
         raise OrderRefused("consent_mismatch")
+    if consent.exp - consent.nbf > _CONSENT_MAX_SECONDS:
+        raise OrderRefused("consent_invalid", cause="valid for too long")
     covered = consent.explicit if ordered.ground == "explicit_consent" else consent.categories
     if order.recipient not in consent.recipients or ordered.category not in consent.categories:
         raise OrderRefused("consent_does_not_cover")

@@ -2,7 +2,7 @@
 
 Lists come from the gateway, but are believed only by the identity keys of our own register; what a
 gateway could still do is serve an old list, and so a list with a lower serial than one seen is
-refused (as long as the process lives).
+refused: also after a restart where `newest_serial` remembers.
 """
 
 from __future__ import annotations
@@ -27,8 +27,14 @@ class KeyDirectory:
         fetch: Callable[[str], Awaitable[str]],
         clock: Callable[[], int],
         max_age_seconds: int = MAX_AGE_SECONDS,
+        *,
+        newest_serial: Callable[[str, int], Awaitable[int]] | None = None,
     ) -> None:
-        """`fetch` brings a party's list as compact JWS; whatever it raises, the caller sees."""
+        """`fetch` brings a party's list as compact JWS; whatever it raises, the caller sees.
+
+        `newest_serial` keeps the serial of a party's list durably and returns the highest it was given.
+        """
+        self._newest_serial = newest_serial
         self._register = register
         self._fetch = fetch
         self._clock = clock
@@ -59,6 +65,8 @@ class KeyDirectory:
                 return known[1]
             found = verify_key_list(await self._fetch(party), party, self._register, now)
             if known is not None and found.serial < known[1].serial:
+                raise RegisterError("rolled_back")
+            if self._newest_serial and found.serial < await self._newest_serial(party, found.serial):
                 raise RegisterError("rolled_back")
             self._lists[party] = (now, found)
             return found

@@ -148,7 +148,11 @@ class OrderCheck:
             return await self._directory.encryption(recipient, seal_to)
 
     def reopen(self, kept: OrderFacts) -> VerifiedOrder:
-        """Return an order that was verified before and kept, with its client; raise OrderRefused."""
+        """Return an order that was verified before and kept, with its client; raise OrderRefused.
+
+        Weeks may have passed: the agreement may have ended since, or another have taken its place.
+        """
+        self._grounds.agreement_is_ours(kept.claims, self._clock())
         disclosure = self._open_client(kept.claims).disclosures.get(kept.request_jti)
         if disclosure is None:
             raise OrderRefused("client_not_readable")
@@ -156,6 +160,10 @@ class OrderCheck:
             if each.name == "client":
                 return VerifiedOrder(kept, ClientIdentifier.model_validate(each.value))
         raise OrderRefused("client_not_readable")
+
+    def still_asked(self, kept: OrderFacts, wanted: frozenset[Category]) -> frozenset[Category]:
+        """Return what of `wanted` the agency may still be asked for when the rest has lapsed."""
+        return self._grounds.still_asked(kept.claims, wanted)
 
     async def _keys(self, party: str, use: str) -> Mapping[str, Mapping[str, object]]:
         with _key_lists():
@@ -184,7 +192,8 @@ class OrderCheck:
             )
         except statements.StatementError as refused:
             raise OrderRefused("request_invalid", cause=refused.code) from refused
-        if request.purpose != order.purpose:
+        # Nor does an order outlive the question: the recipient said until when it asks.
+        if request.purpose != order.purpose or order.exp > request.exp:
             raise OrderRefused("request_mismatch")
         # The recipient asked for each of them: a gateway cannot add a category to what was asked.
         if not {ordered.category for ordered in order.categories} <= set(request.categories):

@@ -106,7 +106,7 @@ class OrderDesk:
         """Keep an answer and return None; or return the seconds after which the agency has one."""
         facts = OrderFacts.model_validate_json(stored.facts)
         order = self._check.reopen(facts)
-        lapsed = {name for name, end in facts.lapses_at.items() if end <= self._clock()} | stored.cancelled
+        lapsed = self._lapsed(facts, stored)
         wanted = frozenset(facts.categories) - lapsed
         # Nothing left to ask for: then the agency is not even told that someone asked.
         reply = NotFound() if not wanted else await self._agency.ask(_question(order, wanted))
@@ -114,7 +114,7 @@ class OrderDesk:
             return reply.ready_in_seconds
         seal_to = await self._check.encryption_key(facts.claims.recipient, facts.seal_to)
         now = self._clock()
-        lapsed |= {name for name, end in facts.lapses_at.items() if end <= now}
+        lapsed = self._lapsed(facts, stored)
         answer = await asyncio.to_thread(
             compose, order, reply, lapsed=lapsed, seal_to=seal_to, attestor=self._attestor, now=now
         )
@@ -126,6 +126,12 @@ class OrderDesk:
             instead_of=None,
         )
         return None
+
+    def _lapsed(self, facts: OrderFacts, stored: StoredOrder) -> frozenset[Category]:
+        """Return what lost its ground by time or by a cancellation, and what may not be asked without it."""
+        ended = {name for name, end in facts.lapses_at.items() if end <= self._clock()}
+        ordered = frozenset(facts.categories)
+        return ordered - self._check.still_asked(facts, ordered - ended - stored.cancelled)
 
     async def _withdraw_from_kept_answer(self, exchange: str) -> None:
         while (stored := await self._store.by_exchange(exchange)) is not None and stored.answer is not None:

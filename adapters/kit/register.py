@@ -15,17 +15,18 @@ from typing import Final
 
 import rfc8785
 
-from adapters.kit import jose
+from adapters.kit import certificates, jose
+from adapters.kit.certificates import ListedCertificate
 from adapters.kit.keys import KeyRefused, SigningKey, public_jwk, thumbprint
 from adapters.kit.strict_json import StrictJsonError, encode_base64url, loads
 from adapters.protocol import TYP_AGREEMENT_SIGNATURE, TYP_KEY_LIST
 
 REGISTER_NAME: Final = "register.json"
-USES: Final = frozenset({"sign", "encrypt", "order", "receipt", "token"})
+USES: Final = frozenset({"sign", "encrypt", "order", "receipt", "token", "bundle"})
 GATEWAY: Final = "gateway"
 _MAX_REGISTER_BYTES = 1024 * 1024
 # The uses that only the gateway has, and those that only a party has: a party's key signs no order.
-_GATEWAY_USES: Final = frozenset({"order", "receipt", "token"})
+_GATEWAY_USES: Final = frozenset({"order", "receipt", "token", "bundle"})
 
 
 class RegisterError(Exception):
@@ -131,6 +132,7 @@ class KeyList:
     serial: int
     expires_at: int
     listed: tuple[ListedKey, ...] = field(repr=False)
+    certificates: tuple[ListedCertificate, ...] = field(default=(), repr=False)
 
     def keys(self, use: str, now: int) -> dict[str, dict[str, object]]:
         """Return kid → public JWK of what may be used now for `use`; may be empty, which verifies nothing."""
@@ -139,6 +141,12 @@ class KeyList:
             for key in self.listed
             if key.use == use and key.nbf <= now < min(key.exp, self.expires_at)
         }
+
+    def tls(self, now: int) -> frozenset[str]:
+        """Return the thumbprints of the certificates by which the party may be known now; may be empty."""
+        return frozenset(
+            one.thumbprint for one in self.certificates if one.nbf <= now < min(one.exp, self.expires_at)
+        )
 
     def encryption(self, kid: str, now: int) -> dict[str, object]:
         """Return the encryption key with this thumbprint; raise RegisterError `unknown_key`."""
@@ -156,12 +164,14 @@ def sign_key_list(
     now: int,
     exp: int,
     keys: Sequence[tuple[str, Mapping[str, str]]],
+    tls: Sequence[str] = (),
 ) -> str:
-    """Sign a party's `(use, public JWK)` pairs with its identity key, all valid from `now` to `exp`."""
-    listed = [
+    """Sign `(use, public JWK)` pairs and thumbprints of certificates by the identity key, `now` to `exp`."""
+    listed: list[dict[str, object]] = [
         {"use": use, "kid": thumbprint(jwk), "jwk": public_jwk(jwk), "nbf": now, "exp": exp}
         for use, jwk in keys
     ]
+    listed += [{"use": certificates.USE, certificates.MEMBER: named, "nbf": now, "exp": exp} for named in tls]
     return jose.sign(
         {"iss": party, "serial": serial, "iat": now, "exp": exp, "keys": listed}, key, TYP_KEY_LIST
     )
@@ -177,8 +187,10 @@ def verify_key_list(unverified: str, party: str, register: Register, now: int) -
     try:
         if set(claims) != {"iss", "serial", "iat", "exp", "keys"}:
             raise RegisterError("key_list_invalid")
-        listed = tuple(_listed(_mapping(each), party) for each in _sequence(claims["keys"]))
-        found = KeyList(party, _integer(claims["serial"]), _integer(claims["exp"]), listed)
+        entries = [_mapping(each) for each in _sequence(claims["keys"])]
+        tls = tuple(certificates.read_listed(each) for each in entries if each.get("use") == certificates.USE)
+        listed = tuple(_listed(each, party) for each in entries if each.get("use") != certificates.USE)
+        found = KeyList(party, _integer(claims["serial"]), _integer(claims["exp"]), listed, tls)
     except (KeyError, TypeError, KeyRefused):
         raise RegisterError("key_list_invalid") from None
     kids = {key.kid for key in listed} | {thumbprint(register.identity_key(party))}
@@ -203,7 +215,7 @@ class SignedAgreement:
 def agreement_digest(agreement: Mapping[str, object]) -> str:
     """Name an agreement by the SHA-256 of its canonical JSON (RFC 8785)."""
     try:
-        canonical = rfc8785.dumps(dict(agreement))  # type: ignore[arg-type]
+        canonical = rfc8785.dumps(dict(agreement))  # type: ignore[arg-type]  # its JSON type is narrower than Mapping
     except rfc8785.CanonicalizationError:
         raise RegisterError("agreement_invalid") from None
     return "sha-256:" + encode_base64url(hashlib.sha256(canonical).digest())

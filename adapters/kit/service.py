@@ -23,6 +23,7 @@ from pydantic import SecretStr, ValidationError
 from adapters.kit import strict_json
 from adapters.kit.agency import Agency
 from adapters.kit.answering import Attestor
+from adapters.kit.certificates import connecting
 from adapters.kit.delivery import Deliverer
 from adapters.kit.key_directory import KeyDirectory
 from adapters.kit.keys import Keystore
@@ -55,6 +56,12 @@ class Settings(Protocol):
     def deployment_folder(self) -> Path: ...
     @property
     def state_path(self) -> Path: ...
+    @property
+    def gateway_ca_file(self) -> Path | None: ...
+    @property
+    def gateway_certificate_file(self) -> Path | None: ...
+    @property
+    def gateway_key_file(self) -> Path | None: ...
     @property
     def delivery_poll_seconds(self) -> float: ...
 
@@ -104,7 +111,13 @@ def _assemble(
     register = Register.load(settings.deployment_folder)
     keystore = Keystore.load(settings.keys_folder, settings.keys_passphrase.get_secret_value())
     gateway = GatewaySession(
-        settings.gateway_url, settings.party, keystore.signing("sign"), clock, issuer=register.issuer
+        settings.gateway_url,
+        settings.party,
+        keystore.signing("sign"),
+        clock,
+        connecting(settings.gateway_ca_file, settings.gateway_certificate_file, settings.gateway_key_file),
+        issuer=register.issuer,
+        by_certificate=settings.gateway_certificate_file is not None,
     )
     store = OrderStore(settings.state_path)
     open_parts.callback(store.close)
@@ -116,7 +129,7 @@ def _assemble(
         register=register,
         agreement=load_agreement(settings.deployment_folder, register, clock()),
         keystore=keystore,
-        directory=KeyDirectory(register, gateway.fetch_key_list, clock),
+        directory=KeyDirectory(register, gateway.fetch_key_list, clock, newest_serial=store.newest_serial),
         clock=clock,
     )
     desk = OrderDesk(

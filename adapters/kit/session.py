@@ -1,7 +1,8 @@
 """Call the gateway as a party: sign in by a signed assertion, prove the token's key at every call.
 
 RFC 7523 (private_key_jwt), RFC 6749 §4.4 (client credentials), RFC 9449 (DPoP). The proof key is
-made for this process and never stored; a token that leaks is of no use without it.
+made for this process and never stored; a token that leaks is of no use without it. A party with a
+client certificate may have its tokens bound to that instead (RFC 8705 §3).
 """
 
 from __future__ import annotations
@@ -73,10 +74,17 @@ class GatewaySession:
         ssl: tls.SSLContext | None = None,
         *,
         issuer: str | None = None,
+        by_certificate: bool = False,
         timeout_seconds: float = 30.0,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
-        """`issuer` is the audience of the assertion, by default the base URL. Opens nothing yet."""
+        """`issuer` is the audience of the assertion, by default the base URL. Opens nothing yet.
+
+        `by_certificate`: the tokens are bound to the client certificate of `ssl`, without DPoP.
+        """
+        if by_certificate and ssl is None:
+            raise ValueError("by_certificate without an ssl context that has a certificate")
+        self._scheme = "Bearer" if by_certificate else "DPoP"
         self.base_url = base_url.rstrip("/")
         self.party = party
         self._signing_key = signing_key
@@ -121,7 +129,7 @@ class GatewaySession:
         data = None if json is None else json_text.dumps(json, allow_nan=False).encode()
         token = await self._current_token(None)
         answer = await self._send(method, path, token, data, headers, timeout_seconds)
-        if answer.status == 401 and answer.code == "token_invalid":
+        if answer.status == 401 and answer.code in ("token_invalid", "certificate_invalid"):
             token = await self._current_token(token)
             answer = await self._send(method, path, token, data, headers, timeout_seconds)
         return answer
@@ -170,13 +178,13 @@ class GatewaySession:
             "client_assertion": assertion,
         }
         url = f"{self.base_url}/oauth/token"
-        answer = await self._exchange("POST", url, {"DPoP": self._proof("POST", url, None)}, form, None)
+        answer = await self._exchange("POST", url, self._proven("POST", url, None), form, None)
         if answer.status != 200:
             raise SessionError("token_refused", status=answer.status)
         body = answer.body if isinstance(answer.body, dict) else {}
         text, lifetime = body.get("access_token"), body.get("expires_in")
-        # A server that answers "Bearer" did not bind the token to our key (RFC 9449 §5).
-        if not isinstance(text, str) or type(lifetime) is not int or body.get("token_type") != "DPoP":
+        # A server that answers "Bearer" to a proof did not bind the token to our key (RFC 9449 §5).
+        if not isinstance(text, str) or type(lifetime) is not int or body.get("token_type") != self._scheme:
             raise SessionError("answer_malformed", status=answer.status)
         return _Token(text, now + lifetime - min(RENEW_BEFORE_SECONDS, lifetime // 2))
 
@@ -193,9 +201,13 @@ class GatewaySession:
         sent = dict(headers or {})
         if data is not None:
             sent["Content-Type"] = "application/json"
-        sent["Authorization"] = f"DPoP {token.text}"
-        sent["DPoP"] = self._proof(method, url, token.text)
+        sent["Authorization"] = f"{self._scheme} {token.text}"
+        sent.update(self._proven(method, url, token.text))
         return await self._exchange(method, url, sent, data, timeout_seconds)
+
+    def _proven(self, method: str, url: str, token: str | None) -> dict[str, str]:
+        """Return the header with a fresh proof; none where the certificate of the connection is the proof."""
+        return {"DPoP": self._proof(method, url, token)} if self._scheme == "DPoP" else {}
 
     def _proof(self, method: str, url: str, token: str | None) -> str:
         claims: dict[str, object] = {

@@ -47,6 +47,11 @@ CREATE TABLE IF NOT EXISTS cancelled (
     forget_at       INTEGER NOT NULL,
     PRIMARY KEY (exchange, category)
 );
+-- The newest key list seen of each party, so that a restart does not let an old one in.
+CREATE TABLE IF NOT EXISTS key_lists (
+    party           TEXT PRIMARY KEY,
+    serial          INTEGER NOT NULL
+);
 """
 
 
@@ -200,6 +205,20 @@ class OrderStore:
             connection.execute("DELETE FROM cancelled WHERE forget_at <= ?", (now,))
 
         await self._run(work)
+
+    async def newest_serial(self, party: str, serial: int) -> int:
+        """Remember the serial of a verified key list; return the highest seen of this party."""
+
+        def work(connection: sqlite3.Connection) -> int:
+            connection.execute(
+                "INSERT INTO key_lists (party, serial) VALUES (?, ?)"
+                " ON CONFLICT (party) DO UPDATE SET serial = max(serial, excluded.serial)",
+                (party, serial),
+            )
+            found = connection.execute("SELECT serial FROM key_lists WHERE party = ?", (party,)).fetchone()
+            return int(found["serial"])
+
+        return await self._run(work)
 
     async def _write(self, statement: str, values: tuple[object, ...]) -> None:
         await self._run(lambda connection: connection.execute(statement, values).rowcount)

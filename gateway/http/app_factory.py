@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from starlette.types import Lifespan
 
 from gateway.http import health, openapi, parties
+from gateway.http.client_certificate import ClientCertificates
 from gateway.http.error_handlers import add_problem_handlers
 from gateway.http.headers import API_VERSION, ResponseHeaders
 from gateway.http.log import RequestLog
@@ -45,9 +46,10 @@ def build_app(
     for router in (health.router, token.router, openapi.router, *resources):
         app.include_router(router)
     described = [route for router in resources for route in _checked_routes(router)]
-    app.openapi = _once(lambda: openapi.describe(app, described, services.settings.issuer))  # type: ignore[method-assign]
+    app.openapi = _once(lambda: openapi.describe(app, described, services.settings.issuer))  # type: ignore[method-assign]  # FastAPI asks for it so
     add_problem_handlers(app)
     # The last one added is the outermost.
+    app.add_middleware(ClientCertificates, trusted_hop=services.settings.client_cert_from)
     app.add_middleware(RequestLog)
     app.add_middleware(ResponseHeaders)
     return app

@@ -15,7 +15,7 @@ from fastapi import APIRouter, Depends, Header, Path, Request, Response
 from pydantic import Field
 
 from adapters.protocol import ClientIdentifier, CompactJws, OpaqueId, PartyId, Slug, Wire, Worker
-from gateway import exchange, exchange_recording, exchange_records, receipts
+from gateway import exchange, exchange_ends, exchange_records, receipts
 from gateway.errors import Conflict, InputRefused, Refused
 from gateway.http.strict_body import StrictRoute
 from gateway.oauth.resource import Caller, authenticated
@@ -239,7 +239,7 @@ async def _wait(parts: Services, known: Exchange, seconds: int) -> Exchange:
 
 
 async def _end(parts: Services, known: Exchange, state: State) -> DossierRequestState:
-    if not await exchange_recording.end(parts, known, state):
+    if not await exchange_ends.end(parts, known, state):
         current = await parts.store.read(lambda conn: exchange_records.present(conn, known.id))
         if current.state != state:
             raise Conflict("state_conflict", f"This request is {current.state}.")

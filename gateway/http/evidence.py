@@ -17,6 +17,9 @@ Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2
 # A worker of the party, an interpreter's number: never a name, which has spaces.
 Pseudonym = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
+# 128 random bits: the digest of the evidence travels to a source, which must not try out pseudonyms on it.
+Salt = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{22,43}$")]
+
 
 class NoticeBody(Wire):
     """The approved text that the client was given."""
@@ -34,6 +37,7 @@ class EvidenceBody(Wire):
     interpreter: Pseudonym | None = None
     witness: Pseudonym | None = None
     teach_back: TeachBack = Field(strict=False)
+    salt: Salt
 
     def digest(self) -> str:
         """Digest what was sent, member for member (RFC 8785): the statements bind themselves to it."""
@@ -51,6 +55,7 @@ class EvidenceBody(Wire):
             notice_digest=self.notice.digest,
             staff=self.staff,
             teach_back=self.teach_back,
+            salt=self.salt,
             interpreter=self.interpreter,
             witness=self.witness,
         )

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends
 from sqlalchemy import select
 
 from gateway.errors import GatewayError, Unavailable
+from gateway.policy.asking import check_policy
 from gateway.services import Services, services
 from gateway.storage.tables import gateway_state
 
@@ -22,10 +23,8 @@ async def livez() -> dict[str, str]:
 
 @router.get("/readyz")
 async def readyz(parts: Annotated[Services, Depends(services)]) -> dict[str, str]:
-    """Answer that the store reads and the policy engine is loaded; a 503 problem otherwise."""
-    # At start-up, and in a process that was composed without one, the engine may be missing.
-    if parts.engine is None:
-        raise Unavailable("policy_unavailable")
+    """Answer that the store reads and policy decides by what is in force; a 503 problem otherwise."""
+    await check_policy(parts.engine)
     try:
         await parts.store.read(lambda conn: conn.execute(select(gateway_state.c.id)).one())
     except GatewayError:

@@ -30,7 +30,7 @@ _TAGS = {
     "consents": "What a client allows, confirmed by a second person, and its withdrawal.",
     "dossier requests": "Ask for parts of a dossier; look at what came.",
     "orders": "Where sources deliver answers that took longer.",
-    "ledger": "The public log that proves what was decided and handed over.",
+    "ledger": "The log, open to every party, that proves what was decided and handed over.",
 }
 _PROBLEM_SCHEMA = {
     "type": "object",

@@ -25,7 +25,7 @@ class PartyKeys(BaseModel):
 async def get_party_keys(id: str, parts: Annotated[Services, Depends(services)]) -> PartyKeys:
     """Answer the newest list that verifies. No token is asked: the list is public and proves itself.
 
-    The gateway's own list is here too, as party `gateway`: the keys of orders, receipts and tokens.
+    The gateway's own list is here too, as party `gateway`: the keys of orders, receipts, tokens, bundles.
     """
     try:
         return PartyKeys(party=id, key_list=parts.key_lists.compact(id))

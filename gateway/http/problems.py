@@ -89,6 +89,11 @@ PROBLEMS: Mapping[str, Problem] = {
     "method_not_allowed": Problem(
         405, "This resource does not know that method.", "Use a method that the header Allow names."
     ),
+    "certificate_header_refused": Problem(
+        400,
+        "Only the gateway's own proxy may say which certificate a client has.",
+        "Leave the header Ssl-Client-Cert out; present the certificate when you connect.",
+    ),
     # --- who calls ---
     "token_missing": Problem(
         401,
@@ -102,6 +107,11 @@ PROBLEMS: Mapping[str, Problem] = {
         "Make a fresh proof for this method, address and token with the key that the token is bound to.",
     ),
     "proof_replayed": Problem(401, "The DPoP proof was used before.", "Make a fresh proof for each call."),
+    "certificate_invalid": Problem(
+        401,
+        "The token is bound to another certificate than this connection's.",
+        "Connect with the certificate that is in your key list now, and get a new token over it.",
+    ),
     # --- not allowed, or not there ---
     "purpose_not_in_agreement": Problem(
         403, "The agreement does not list this purpose.", "Ask for a purpose that the agreement lists."
@@ -229,6 +239,8 @@ def _headers(error: GatewayError, row: Problem) -> dict[str, str]:
 
 
 def _challenge(code: str) -> str:
-    """RFC 9449 §7.1: without a token the scheme alone, else why."""
+    """RFC 9449 §7.1: without a token the scheme alone, else why. RFC 8705 §3 for a certificate."""
+    if code == "certificate_invalid":
+        return 'Bearer error="invalid_token"'
     oauth_error = {"token_invalid": "invalid_token"}.get(code, "invalid_dpop_proof")
     return 'DPoP algs="ES256"' if code == "token_missing" else f'DPoP error="{oauth_error}", algs="ES256"'

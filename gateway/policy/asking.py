@@ -6,7 +6,15 @@ import asyncio
 from typing import Final
 
 from gateway.errors import Unavailable
-from gateway.policy.port import PolicyEngine, PolicyUnavailable, Question, Verdict, hold_together
+from gateway.policy.port import (
+    BundleDiffers,
+    PolicyEngine,
+    PolicyUnavailable,
+    Question,
+    RemotePolicy,
+    Verdict,
+    hold_together,
+)
 
 # A decision takes about a millisecond. After this many seconds callers are told to come back.
 ANSWER_SECONDS: Final = 2.0
@@ -28,3 +36,31 @@ async def ask_policy(engine: PolicyEngine, question: Question) -> Verdict:
         # The type only: an engine's words may quote what it was asked.
         raise Unavailable("policy_unavailable", cause=type(error).__name__) from error
     return verdict
+
+
+async def check_policy(engine: PolicyEngine | None) -> None:
+    """Return if the engine can answer now; raise Unavailable `policy_unavailable`.
+
+    One in this process can once it is loaded; one outside it is asked.
+    """
+    if engine is None:  # at start-up, and in a process that was composed without one
+        raise Unavailable("policy_unavailable")
+    if not isinstance(engine, RemotePolicy):
+        return
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await engine.check()
+    except Exception as error:
+        raise Unavailable("policy_unavailable", cause=type(error).__name__) from error
+
+
+async def refuse_another_bundle(engine: PolicyEngine) -> None:
+    """Raise BundleDiffers where an engine outside this process decides by another bundle: do not start.
+
+    One that is away, or has no bundle yet, stops no start: until it answers, the gateway is not ready.
+    """
+    try:
+        await check_policy(engine)
+    except Unavailable as trouble:
+        if isinstance(trouble.__cause__, BundleDiffers):
+            raise trouble.__cause__ from None

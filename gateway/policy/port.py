@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 RefusalCode = Literal[
     "agreement_not_in_force",
@@ -48,6 +48,10 @@ LAST_SECOND = 9_007_199_254_740_991
 
 class PolicyUnavailable(Exception):
     """The policy gave no answer that can be read as a decision; nothing may leave."""
+
+
+class BundleDiffers(PolicyUnavailable):
+    """An engine outside this process decides by other policies or another agreement than are in force."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +175,19 @@ class PolicyEngine(Protocol):
 
     async def decide(self, question: Question) -> Verdict:
         """Return the verdict, the same for the same question; raise PolicyUnavailable rather than guess."""
+        ...
+
+
+@runtime_checkable
+class RemotePolicy(Protocol):
+    """What an engine outside this process has beside its answers: it can be away, or have another bundle."""
+
+    async def check(self) -> None:
+        """Return if it answers by the bundle in force; raise PolicyUnavailable (BundleDiffers: another)."""
+        ...
+
+    async def close(self) -> None:
+        """Close every connection; nothing is asked afterwards."""
         ...
 
 

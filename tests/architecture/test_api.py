@@ -20,7 +20,7 @@ METHODS_WITH_BODY = {"post", "put", "patch"}
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    parts = SimpleNamespace(settings=SimpleNamespace(issuer="https://gate.example"))
+    parts = SimpleNamespace(settings=SimpleNamespace(issuer="https://gate.example", client_cert_from=""))
     client = TestClient(build_app(cast(Services, parts), ROUTERS), base_url="https://gate.example")
     return client.get("/v1/openapi.json").json()  # type: ignore[no-any-return]
 

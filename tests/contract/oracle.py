@@ -137,7 +137,9 @@ class _Reading:
 
     def stated(self, category: str, opened_until: int | None) -> tuple[str, str | None, int] | None:
         source = self.agreement["sources"][self.question.source]
-        if category == "partners" or source["may_be_asked_without_consent"] is True:
+        # A government party is on the case only by a consent, and shows it to the source it asks.
+        freely = source["may_be_asked_without_consent"] is True and self.requester not in POWER_OVER_CLIENT
+        if category == "partners" or freely:
             return ("baseline", None, self.agreement["valid_until"])
         named = self._best(category, explicitly=False)
         if named is not None:

@@ -90,6 +90,7 @@ class OrderSpec:
     request_key: SigningKey | None = None
     request_aud: str | None = None
     request_purpose: str | None = None
+    request_lives_seconds: int | None = None
     requested: tuple[Category, ...] | None = None
     seal_to: str | None = None
     consent_iss: str = "leger-des-heils"
@@ -133,7 +134,7 @@ class Orders:
             aud=spec.request_aud or source.party,
             jti=spec.request_jti,
             now=issued_at,
-            exp=ends_at,
+            exp=issued_at + (spec.request_lives_seconds or spec.lives_seconds),
             purpose=spec.request_purpose or spec.purpose or source.purpose,
             categories=spec.requested or tuple(each.category for each in ordered),
             client=client,

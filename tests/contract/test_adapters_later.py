@@ -77,8 +77,18 @@ def test_a_cancelled_category_is_not_in_the_answer_that_comes_later(bench: Any) 
     answer = delivered(bench, spec.exchange)
     claims = bench.attested(answer)
     assert claims.answers[bench.source.ordinary] == LAPSED
-    assert claims.answers[bench.source.baseline].value == "yes"
+    # DT&V may not be asked without a consent (agreement): there the baseline falls with it.
+    falls_too = bench.source.name == "dtv"
+    assert claims.answers[bench.source.baseline].value == (None if falls_too else "yes")
     assert answer.get("sealed", []) == []
+
+
+def test_an_agency_that_may_not_be_asked_freely_is_not_asked_once_the_consent_is_gone(bench: Any) -> None:
+    spec = bench.spec()
+    bench.cancel(spec, bench.source.ordinary)
+    bench.behave(AMINA, "down")
+    answered = bench.send(spec)
+    assert answered.status_code == (200 if bench.source.name == "dtv" else 503)
 
 
 def test_a_cancellation_may_come_before_its_order(bench: Any) -> None:
@@ -146,3 +156,17 @@ def test_no_identifier_and_no_paper_is_on_disk(
             assert AMINA.vvs_number.encode() not in content
             assert b"%PDF" not in content
             assert path.stat().st_mode & 0o077 == 0
+
+
+def test_an_old_key_list_stays_refused_after_a_restart(
+    bench: Any, tmp_path: Path, another_adapter: Callable[..., Any]
+) -> None:
+    state, world = tmp_path / "state.sqlite", bench.world
+    old = world.gateway.key_lists["askv"]
+    world.gateway.key_lists["askv"] = world.key_list("askv", serial=2)
+    with another_adapter(state) as before:
+        assert before.send(before.spec()).status_code == 200
+    world.gateway.key_lists["askv"] = old
+    with another_adapter(state) as after:
+        refused = after.send(after.spec())
+    assert (refused.status_code, refused.json()["code"]) == (403, "order_refused_keys_not_verified")

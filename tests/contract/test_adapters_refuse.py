@@ -53,6 +53,7 @@ REFUSALS: list[tuple[str, str, Callable[[Any], dict[str, Any]]]] = [
         lambda b: {"request_key": b.world.keystores["leger-des-heils"].signing("sign")},
     ),
     ("a request to another source", "request_invalid", lambda _: {"request_aud": "avim"}),
+    ("an order that outlives its request", "request_mismatch", lambda _: {"request_lives_seconds": 300}),
     ("a request for another purpose", "request_mismatch", lambda _: {"request_purpose": "case_conference"}),
     (
         "a category that was not requested",

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,25 @@ from gateway.app import compose
 from gateway.cli.provision import Addresses, Deployment, provision
 from gateway.settings import Settings
 from tests.integration.gate import VW, Gate
+from tests.postgres import Cluster, cluster
+
+BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A PostgreSQL for all tests of this run; each makes databases of its own in it."""
+    with cluster() as running:
+        yield running
+
+
+@pytest.fixture(params=BOTH)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database; a test that asks for it runs once on either kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'gateway.sqlite'}"
+    running: Cluster = request.getfixturevalue("postgres")
+    return running.database()
 
 
 @pytest.fixture(scope="session")
@@ -29,12 +48,14 @@ def keystores(deployment: Deployment) -> dict[str, Keystore]:
 
 
 @pytest.fixture
-async def gate(deployment: Deployment, keystores: dict[str, Keystore], tmp_path: Path) -> AsyncIterator[Gate]:
+async def gate(
+    deployment: Deployment, keystores: dict[str, Keystore], database_url: str
+) -> AsyncIterator[Gate]:
     clock = [int(time.time())]
     holder = deployment["gateway"]
     settings = Settings(
         issuer=deployment.addresses.gateway,
-        database_url=f"sqlite:///{tmp_path / 'gateway.sqlite'}",
+        database_url=database_url,
         keys_folder=holder.keys_folder,
         keys_passphrase=SecretStr(holder.passphrase),
         deployment_folder=holder.deployment_folder,

@@ -92,8 +92,9 @@ class Edge(AbstractAsyncContextManager["Edge"]):
         self, method: str, path: str, data: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
         """Send exactly this."""
+        content = None if data is None else io.BytesIO(data)  # so that aiohttp sends large ones in pieces
         async with self._http.request(
-            method, self.url + path, data=data, headers=headers, allow_redirects=False
+            method, self.url + path, data=content, headers=headers, allow_redirects=False
         ) as answer:
             text = await answer.text()
             assert not [trace for trace in TRACES if trace in text], text

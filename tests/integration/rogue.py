@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
+from sqlalchemy import func, select
 from starlette.responses import JSONResponse, Response
 
 from adapters.kit import jose, sdjwt, sealing
@@ -26,7 +27,7 @@ from gateway import exchange_records
 from gateway.cli.provision import Deployment
 from gateway.cli.stack import free_ports
 from gateway.cli.world import IND, PURPOSE, VW, persona, worker_of
-from gateway.storage.tables import outbox
+from gateway.storage.tables import cases, clients, exchanges, idempotency, invitations, ledger_details, outbox
 from tests.integration.edge import FILE_MARK, TEXT_MARK, Answer, Edge, stored_bytes
 from tests.integration.town import BASELINE as ASKED_BASELINE
 from tests.integration.town import PAPERS, Town, serving, town
@@ -55,6 +56,9 @@ class Draft:
         attested = {"exchange": self.exchange, "attestation": self.attestation, "sealed": self.sealed}
         return {**attested, **self.more}
 
+
+# Of the gateway's first attempts (`gateway.dispatch`).
+_LONGEST_BACKOFF_SECONDS = 20
 
 Behaviour = Callable[[Draft], Awaitable[Response]]
 
@@ -110,9 +114,10 @@ class Rogue:
             jwe = seal(category, exchange, to)
             documents.append({"category": category.value, "jwe": jwe})
             answers[category.value] = {"status": "provided", "sealed": [sealing.digest(jwe)]}
-        said = {"iss": IND, "aud": recipient, "exchange": exchange, "order": order_digest(order)}
-        iat = int(claims["iat"])
-        return Draft({**said, "iat": iat}, answers, documents, exchange, self.key(IND))
+        said: dict[str, Any] = {"iss": IND, "aud": recipient, "exchange": exchange}
+        request = jose.unverified_payload(str(claims["request"]).partition("~")[0])
+        said |= {"order": order_digest(order), "request": request["jti"], "iat": claims["iat"]}
+        return Draft(said, answers, documents, exchange, self.key(IND))
 
     async def _order(self, request: Request) -> Response:
         order = str((await request.json())["order"])
@@ -140,11 +145,25 @@ def seal(category: Category, exchange: str, to: Any) -> str:
 
 @dataclass
 class Stage:
-    """A town whose IND is a rogue. Amina and Bilal have cases at VluchtelingenWerk, and consented to papers."""
+    """A town whose IND is a rogue. Amina and Bilal have a case at VluchtelingenWerk, and consented."""
 
     place: Town
     edge: Edge
     rogue: Rogue
+    standing: AsyncExitStack
+
+    async def source_leaves(self) -> None:
+        """From now on nobody listens at IND's address."""
+        await self.standing.aclose()
+
+    async def source_returns(self) -> None:
+        """IND is back, and whatever waits for it is due."""
+        await self.standing.enter_async_context(self.rogue.serve(self.place.deployment))
+        self.passes(_LONGEST_BACKOFF_SECONDS)
+
+    def passes(self, seconds: int) -> None:
+        """Let time pass, for the gateway and for this caller."""
+        self.place.clock.ahead_seconds += seconds
 
     def prepared(self, client: ClientIdentifier | None = None) -> PreparedRequest:
         """Sign a request for the baseline and the papers."""
@@ -166,6 +185,7 @@ class Stage:
 
     async def repeat(self, request: PreparedRequest) -> Answer:
         """Send a prepared request, as often as wanted."""
+        self.rogue.sent = b""
         return await self.edge.ask(request.body, request.idempotency_key)
 
     async def get(self, exchange_id: str, wait_seconds: int = 0) -> Answer:
@@ -180,6 +200,19 @@ class Stage:
         # What waits for collection lies on the disk, sealed: so what is not there was not kept.
         assert all(part in stored_bytes(self.place) for part in self._sealed_parts())
 
+    async def written(self) -> dict[str, int]:
+        """Count what a call may have written: compare before and after a refusal. Orders sent, too."""
+
+        def count(conn: Any) -> dict[str, int]:
+            tables = (exchanges, cases, clients, invitations, idempotency, ledger_details)
+            return {
+                table.name: conn.execute(select(func.count()).select_from(table)).scalar_one()
+                for table in tables
+            }
+
+        counted = await self.place.services.store.read(count)
+        return {**counted, "orders sent": len(self.rogue.orders)}
+
     async def refused_whole(self, answer: Answer, code: str) -> None:
         """The caller is told what to do next; the exchange has failed, and stays so, and holds nothing."""
         assert (answer.status, answer.code) == (502, code)
@@ -190,7 +223,12 @@ class Stage:
         assert "answer" not in again.json
         assert again.json["next_step"]
         await self.nothing_kept(exchange_id)
-        assert not await self.place.services.store.read(lambda conn: _waiting(conn, exchange_id))
+        assert not await self.waiting(exchange_id)
+
+    async def waiting(self, exchange_id: str) -> list[Any]:
+        """Return what is still to be sent for an exchange."""
+        wanted = outbox.select().where(outbox.c.exchange_id == exchange_id)
+        return await self.place.services.store.read(lambda conn: list(conn.execute(wanted)))
 
     async def nothing_kept(self, exchange_id: str) -> None:
         """Nothing that the source sent last is in a row of the exchange, or anywhere on the disk."""
@@ -214,22 +252,22 @@ class Stage:
 
 def complete(answer: Answer) -> None:
     """Assert that all that was asked for is there."""
-    assert (answer.status, answer.json["state"]) == (200, "answered"), answer.text
+    assert answer.status == 200, answer.text
+    assert answer.json["state"] == "answered", answer.text
     assert answer.json["answer"]["baseline"]["perspective"] == "yes"
     assert len(answer.json["answer"]["sealed"]) == len(PAPERS)
-
-
-def _waiting(conn: Any, exchange_id: str) -> list[Any]:
-    return list(conn.execute(outbox.select().where(outbox.c.exchange_id == exchange_id)))
 
 
 @asynccontextmanager
 async def staged(folder: Path, **settings: Any) -> AsyncIterator[Stage]:
     """Run a town with a rogue at IND's address."""
     rogue = Rogue()
-    async with town(folder, sources={IND: rogue.url}, **settings) as place, rogue.serve(place.deployment):
+    async with AsyncExitStack() as standing:
+        place = await standing.enter_async_context(town(folder, sources={IND: rogue.url}, **settings))
         for name in ("amina", "bilal"):
             await place.open_case(persona(name))
             await place.consent(persona(name), PAPERS)
-        async with Edge(place) as edge:
-            yield Stage(place, edge, rogue)
+        edge = await standing.enter_async_context(Edge(place))
+        source = await standing.enter_async_context(AsyncExitStack())
+        await source.enter_async_context(rogue.serve(place.deployment))
+        yield Stage(place, edge, rogue, source)

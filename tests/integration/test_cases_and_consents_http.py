@@ -20,6 +20,7 @@ EVIDENCE = {
     "notice": {"language": "ti", "digest": DIGEST},
     "staff": "desk-01",
     "teach_back": "understood",
+    "salt": "c2FsdC1vZi10aGlzLXRlc3Q",
 }
 
 

@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 
+from adapters.kit import sealing
 from adapters.kit.keys import SigningKey
 from adapters.protocol import Category
 from gateway.cli.world import VW, persona
@@ -82,6 +83,17 @@ def _paper_under_another_category(_: Rogue, draft: Draft) -> None:
     draft.sealed = [{**draft.sealed[0], "category": second}, {**draft.sealed[1], "category": first}]
 
 
+def _paper_in_the_place_of_a_baseline_value(rogue: Rogue, draft: Draft) -> None:
+    jwe = seal(Category.PERSPECTIVE, draft.exchange, rogue.keystore(VW).public("encrypt"))
+    draft.sealed.append({"category": "perspective", "jwe": jwe})
+    draft.answers["perspective"] = {"status": "provided", "sealed": [sealing.digest(jwe)]}
+
+
+def _value_in_the_place_of_papers(_: Rogue, draft: Draft) -> None:
+    _one_category_less(_, draft)
+    draft.answers["decisions"] = {"status": "provided", "value": "yes"}
+
+
 def _partners_said_by_the_source(_: Rogue, draft: Draft) -> None:
     draft.answers["partners"] = {"status": "provided", "value": "yes"}
 
@@ -89,6 +101,7 @@ def _partners_said_by_the_source(_: Rogue, draft: Draft) -> None:
 SPOILED: dict[str, Callable[[Rogue, Draft], Any]] = {
     "for another exchange": changed(exchange=ANOTHER_ID),
     "for another order": changed(order=DIGEST),
+    "for another request": changed(request=ANOTHER_ID),
     "to another party": changed(aud="askv"),
     "in another party's name": changed(iss="dtv"),
     "from the future": changed(iat=4_000_000_000),
@@ -107,7 +120,11 @@ SPOILED: dict[str, Callable[[Rogue, Draft], Any]] = {
     "free text beside a baseline value": said_of_perspective(value="yes", remark=TEXT_MARK),
     "an object as a baseline value": said_of_perspective(value={"yes": TEXT_MARK}),
     "a truth as a baseline value": said_of_perspective(value=True),
-    "papers under a baseline category": said_of_perspective(sealed=[DIGEST]),
+    "a paper in the place of a baseline value": _paper_in_the_place_of_a_baseline_value,
+    "a value in the place of papers": _value_in_the_place_of_papers,
+    "a refusal in words": lambda _, draft: draft.answers.update(
+        perspective={"status": "refused", "refusal": TEXT_MARK}
+    ),
     "a paper that is not attested": _paper_that_is_not_attested,
     "a paper other than the attested": _paper_put_in_the_place_of_another,
     "an attested paper that is not there": lambda _, draft: draft.sealed.pop(),
@@ -166,7 +183,9 @@ async def test_an_answer_about_another_client_is_refused_whole(stage: Stage) -> 
 
 async def _megabytes() -> AsyncIterator[bytes]:
     yield b'{"exchange": "'
-    for _ in range(100):
+    for megabyte in range(100):
+        if megabyte == 40:
+            await asyncio.sleep(4)  # whoever reads more than an answer may weigh is held up here
         yield b"x" * 1_000_000
     yield b'"}'
 
@@ -204,7 +223,7 @@ async def test_what_is_no_answer_is_refused(stage: Stage, sent: str) -> None:
     async def send(draft: Draft) -> Response:
         return NOT_AN_ANSWER[sent](draft)
 
-    answer = await asyncio.wait_for(stage.ask(send), 5)
+    answer = await asyncio.wait_for(stage.ask(send), 3)
     await stage.refused_whole(answer, "source_answer_invalid")
     assert stage.rogue.elsewhere == 0
 

@@ -48,7 +48,9 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ASGIApp]:
     path: Path = tmp_path_factory.mktemp("ledger") / "gateway.db"
     store = Store.open(f"sqlite:///{path}", ledger=SIGNER)
     parts = SimpleNamespace(
-        store=store, clock=lambda: 1, settings=SimpleNamespace(issuer="https://gate.example")
+        store=store,
+        clock=lambda: 1,
+        settings=SimpleNamespace(issuer="https://gate.example", client_cert_from=""),
     )
     built = build_app(cast(Services, parts), [ledger.router])
     with TestClient(built) as client:

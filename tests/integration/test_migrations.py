@@ -1,86 +1,157 @@
-"""Migrating and creating end in the same tables, and an interrupted migration leaves none."""
+"""Migrating and creating end in the same tables on both databases; an interrupted migration leaves none."""
 
-from pathlib import Path
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, inspect, text
+from sqlalchemy import Connection, inspect, text
 
 from gateway.errors import Unavailable
+from gateway.ledger.append import start
 from gateway.ledger.checkpoint import LedgerSigner
-from gateway.storage import engine as sqlite
+from gateway.storage.database import Database
+from gateway.storage.engine import SqliteDatabase
 from gateway.storage.migrations import HEAD, configuration, create_all, schemas, upgrade
+from gateway.storage.postgresql import PostgresDatabase
+from gateway.storage.tables import clients
 from gateway.storage.unit_of_work import Store
+from tests.postgres import Cluster
 
+T = TypeVar("T")
 SIGNER = LedgerSigner("log.example/a", bytes(range(32)))
+OF_A_TABLE = (
+    "get_indexes",
+    "get_unique_constraints",
+    "get_foreign_keys",
+    "get_pk_constraint",
+    "get_check_constraints",
+)
+
+
+def opened(url: str) -> Database:
+    return SqliteDatabase.at(url, create=True) if url.startswith("sqlite") else PostgresDatabase.at(url)
+
+
+def done(database: Database, work: Callable[[Connection], T]) -> T:
+    """Do a work in a committed transaction, and return what it returned."""
+    results: list[T] = []
+    database.prepare(lambda conn: results.append(work(conn)))
+    return results[0]
 
 
 @pytest.fixture
-def migrated(tmp_path: Path):
-    engine = sqlite.writing_engine(f"sqlite:///{tmp_path / 'migrated.db'}")
-    upgrade(engine)
-    yield engine
-    engine.dispose()
+def empty(database_url: str) -> Iterator[Database]:
+    database = opened(database_url)
+    yield database
+    database.close()
 
 
-def columns(engine: Engine, table: str) -> list[tuple[object, ...]]:
-    return [(c["name"], str(c["type"]), c["nullable"]) for c in inspect(engine).get_columns(table)]
+@pytest.fixture
+def migrated(empty: Database) -> Database:
+    done(empty, lambda conn: upgrade(conn, "0001"))
+    done(empty, upgrade)
+    return empty
 
 
-def test_migrating_makes_what_creating_makes(migrated: Engine, tmp_path: Path) -> None:
-    created = create_engine(f"sqlite:///{tmp_path / 'created.db'}")
-    with created.begin() as conn:
-        create_all(conn)
-    names = set(inspect(created).get_table_names())
-    assert set(inspect(migrated).get_table_names()) == names
-    for name in names:
-        assert columns(migrated, name) == columns(created, name)
-        for of in ("get_indexes", "get_unique_constraints", "get_foreign_keys", "get_pk_constraint"):
-            assert getattr(inspect(migrated), of)(name) == getattr(inspect(created), of)(name), (name, of)
-
-    def checks(engine: Engine, name: str) -> dict[str, str]:
-        found = inspect(engine).get_check_constraints(name)
-        return {str(check["name"]): check["sqltext"] for check in found}
-
-    for name in names:
-        assert checks(migrated, name) == checks(created, name)
-    created.dispose()
+@pytest.fixture
+def second_url(database_url: str, request: pytest.FixtureRequest) -> str:
+    """Another empty database of the same kind."""
+    if database_url.startswith("sqlite"):
+        return database_url.replace("gateway.sqlite", "second.sqlite")
+    running: Cluster = request.getfixturevalue("postgres")
+    return running.database()
 
 
-def test_the_tables_of_the_code_need_no_other_migration(migrated: Engine) -> None:
-    with migrated.connect() as conn:
+def described(conn: Connection) -> dict[str, Any]:
+    """Say everything about every table, in an order of its own."""
+    look = inspect(conn)
+    found: dict[str, Any] = {}
+    for name in look.get_table_names():
+        columns = [
+            (c["name"], str(c["type"]), c["nullable"], str(c["default"])) for c in look.get_columns(name)
+        ]
+        more = {of: getattr(look, of)(name) for of in OF_A_TABLE}
+        found[name] = (columns, {of: _sorted(said) for of, said in more.items()})
+    return found
+
+
+def _sorted(said: Any) -> Any:
+    return sorted(said, key=lambda one: str(one["name"])) if isinstance(said, list) else said
+
+
+def test_migrating_makes_what_creating_makes(migrated: Database, second_url: str) -> None:
+    created = opened(second_url)
+    done(created, create_all)
+    assert done(migrated, described) == done(created, described)
+    created.close()
+
+
+def test_the_tables_of_the_code_need_no_other_migration(migrated: Database) -> None:
+    def compare(conn: Connection) -> list[Any]:
         context = MigrationContext.configure(conn, opts={"compare_type": True})
-        assert compare_metadata(context, list(schemas())) == []
+        return list(compare_metadata(context, list(schemas())))
+
+    assert done(migrated, compare) == []
 
 
-def test_new_databases_are_marked_with_the_newest_migration(migrated: Engine) -> None:
-    with migrated.connect() as conn:
-        assert ScriptDirectory.from_config(configuration(conn)).get_current_head() == HEAD
-        assert conn.execute(text("SELECT version_num FROM alembic_version")).scalar() == HEAD
+def test_new_databases_are_marked_with_the_newest_migration(migrated: Database) -> None:
+    def head(conn: Connection) -> str | None:
+        return ScriptDirectory.from_config(configuration(conn)).get_current_head()
+
+    assert done(migrated, head) == HEAD
+    assert (
+        done(migrated, lambda conn: conn.execute(text("SELECT version_num FROM alembic_version")).scalar())
+        == HEAD
+    )
 
 
-def test_a_migration_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    engine = sqlite.writing_engine(f"sqlite:///{tmp_path / 'half.db'}")
-    with engine.connect() as conn, conn.begin() as begun:
-        conn.execute(text("CREATE TABLE outbox (id INTEGER)"))  # in the way of the migration
-        sqlite.allow_commit(conn)
-        begun.commit()
+def test_a_migration_that_fails_leaves_nothing(empty: Database) -> None:
+    in_the_way = "CREATE TABLE outbox (id INTEGER)"
+    done(empty, lambda conn: conn.execute(text(in_the_way)) and None)
     with pytest.raises(Exception, match="already exists"):
-        upgrade(engine)
-    assert inspect(engine).get_table_names() == ["outbox"]
-    engine.dispose()
+        done(empty, upgrade)
+    assert done(empty, lambda conn: inspect(conn).get_table_names()) == ["outbox"]
 
 
-def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'newer.db'}"
-    Store.open(url, ledger=SIGNER).close()
-    Store.open(url, ledger=SIGNER).close()
-    engine = create_engine(url)
-    with engine.begin() as conn:
-        conn.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    engine.dispose()
+def test_a_store_brings_the_first_version_up_to_date_and_keeps_what_is_in_it(
+    empty: Database, database_url: str
+) -> None:
+    def first_version(conn: Connection) -> None:
+        upgrade(conn, "0001")
+        start(conn, SIGNER)
+        conn.execute(clients.insert().values(id="c", revision=1, data_key_sealed=b"k", created_at=1))
+
+    done(empty, first_version)
+    store = Store.open(database_url, ledger=SIGNER)
+    after_2038 = 1 << 33
+
+    async def use() -> Any:
+        await store.write(lambda tx: tx.conn.execute(clients.update().values(created_at=after_2038)).rowcount)
+        assert await store.write(lambda tx: tx.append(b"first")) == 0
+        return await store.read(lambda conn: conn.execute(clients.select()).one())
+
+    assert tuple(asyncio.run(use())) == ("c", 1, b"k", None, after_2038)
+    store.close()
+
+
+def test_gateways_that_begin_at_once_make_one_ledger(database_url: str) -> None:
+    with ThreadPoolExecutor(4) as several:
+        stores = list(several.map(lambda _: Store.open(database_url, ledger=SIGNER), range(4)))
+    for at, store in enumerate(stores):
+        assert asyncio.run(store.write(lambda tx: tx.append(b"entry"))) == at
+    for store in stores:
+        store.close()
+
+
+def test_a_database_of_a_newer_version_is_refused(empty: Database, database_url: str) -> None:
+    Store.open(database_url, ledger=SIGNER).close()
+    Store.open(database_url, ledger=SIGNER).close()
+    done(empty, lambda conn: conn.execute(text("UPDATE alembic_version SET version_num = '9999'")).rowcount)
     with pytest.raises(Unavailable) as refusal:
-        Store.open(url, ledger=SIGNER)
+        Store.open(database_url, ledger=SIGNER)
     assert "newer version" in str(refusal.value.cause)

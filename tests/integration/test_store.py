@@ -1,4 +1,4 @@
-"""The store on real files: groups, isolation, disks that fill up, processes that die, ledgers that lie."""
+"""The store on both databases: groups, isolation, full disks, processes that die, ledgers that lie."""
 
 import asyncio
 import stat
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, create_engine, event, func, insert, select, text
+from sqlalchemy import Connection, Engine, event, func, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from gateway.errors import Conflict, InputRefused, Refused, Unavailable
@@ -24,7 +24,10 @@ from gateway.ledger.export import export
 from gateway.ledger.merkle import Frontier, leaf_hash
 from gateway.ledger.verify import UnverifiedBundle, verify_bundle
 from gateway.storage import engine as sqlite
-from gateway.storage.tables import ledger_entries, ledger_head, ledger_tiles, replay
+from gateway.storage.database import Database
+from gateway.storage.engine import SqliteDatabase
+from gateway.storage.postgresql import PostgresDatabase
+from gateway.storage.tables import ledger_entries, ledger_tiles, replay
 from gateway.storage.unit_of_work import GROUP, Store, Transaction
 from gateway.vault import DataKey
 
@@ -33,8 +36,34 @@ KEY = DataKey(b"k" * 32)
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
+def url(database_url: str) -> str:
+    return database_url
+
+
+@pytest.fixture
+def file_url(tmp_path: Path) -> str:
+    """For what only a file can do."""
     return f"sqlite:///{tmp_path / 'gateway.db'}"
+
+
+def on_sqlite(url: str) -> bool:
+    return url.startswith("sqlite")
+
+
+def database(url: str) -> Database:
+    """Reach a database past the store."""
+    return SqliteDatabase.at(url, create=True) if on_sqlite(url) else PostgresDatabase.at(url)
+
+
+async def change(url: str, statement: str) -> None:
+    """Change a row as whoever has the database's password could."""
+
+    def work(conn: Connection) -> None:
+        assert conn.execute(text(statement)).rowcount
+
+    other = database(url)
+    await asyncio.to_thread(other.transact, work)
+    await asyncio.to_thread(other.close)
 
 
 @pytest.fixture
@@ -128,11 +157,10 @@ async def test_a_write_is_durable_and_proven_when_it_returns(store: Store, url: 
     recorded = await store.write(
         lambda tx: record(tx, kind=Kind.CASE_OPENED, detail={"case": "c"}, key=KEY, now=1)
     )
-    elsewhere = create_engine(url)
-    with elsewhere.connect() as conn:
-        proof = proofs.inclusion(conn, recorded.index)
-        checkpoint = SIGNER.key.open_checkpoint(proofs.latest_checkpoint(conn))
-    elsewhere.dispose()
+    elsewhere = Store.open(url, ledger=SIGNER)
+    proof = await elsewhere.read(lambda conn: proofs.inclusion(conn, recorded.index))
+    checkpoint = SIGNER.key.open_checkpoint(await elsewhere.read(proofs.latest_checkpoint))
+    elsewhere.close()
     merkle.verify_inclusion(recorded.leaf_hash, 0, checkpoint.size, proof.hashes, checkpoint.root)
 
 
@@ -286,10 +314,10 @@ async def fill(store: Store) -> tuple[list[int], Unavailable]:
     raise AssertionError("the disk never filled up")
 
 
-async def test_a_full_disk_is_reported_and_loses_nothing_that_was_promised(url: str) -> None:
-    Store.open(url, ledger=SIGNER).close()
+async def test_a_full_disk_is_reported_and_loses_nothing_that_was_promised(file_url: str) -> None:
+    Store.open(file_url, ledger=SIGNER).close()
     with writer_pragma("PRAGMA max_page_count = 120"):
-        store = Store.open(url, ledger=SIGNER)
+        store = Store.open(file_url, ledger=SIGNER)
         done, error = await fill(store)
         assert error.code == "ledger_unavailable"
         assert "x" * 20 not in str(error.cause)  # operators do not read what is stored
@@ -299,19 +327,19 @@ async def test_a_full_disk_is_reported_and_loses_nothing_that_was_promised(url: 
         with pytest.raises(Unavailable):  # still full, still answering
             await store.write(lambda tx: tx.append(bytes(60_000)))
         store.close()
-    store = Store.open(url, ledger=SIGNER)  # the disk has room again
+    store = Store.open(file_url, ledger=SIGNER)  # the disk has room again
     assert await store.write(note("room")) == len(done)
     await whole(store)
     store.close()
 
 
-async def test_a_read_only_database_is_reported_and_read(url: str) -> None:
-    store = Store.open(url, ledger=SIGNER)
+async def test_a_read_only_database_is_reported_and_read(file_url: str) -> None:
+    store = Store.open(file_url, ledger=SIGNER)
     assert await store.write(note("a")) == 0
     store.close()
-    engine = sqlite.writing_engine(url)
+    engine = sqlite.writing_engine(file_url)
     event.listen(engine, "connect", lambda driver, _: driver.execute("PRAGMA query_only = ON"))
-    store = Store(engine, sqlite.reading_engine(url), Appender(SIGNER))
+    store = Store(SqliteDatabase(engine, sqlite.reading_engine(file_url)), Appender(SIGNER))
     for work in (note("b"), lambda tx: tx.append(b"b")):
         with pytest.raises(Unavailable) as refusal:
             await store.write(work)
@@ -328,7 +356,7 @@ class Failing(LedgerSigner):
 
     def sign(self, size: int, root: bytes) -> str:
         if self.broken:
-            raise OSError("the key store does not answer")
+            raise RuntimeError("the key store does not answer")
         return super().sign(size, root)
 
 
@@ -362,7 +390,7 @@ async def test_every_step_of_an_append_may_fail_before_or_after_it_was_done(
     def fault(message: str) -> None:
         if armed[0]:
             armed[0] = False
-            raise OSError(message)
+            raise RuntimeError(message)
 
     def on_statement(_c: Any, _cur: Any, statement: str, *_: Any) -> None:
         if step in statement and not statement.startswith("SELECT"):
@@ -451,27 +479,39 @@ async def test_a_process_killed_while_it_writes_loses_nothing_it_promised(url: s
 # --- start-up ------------------------------------------------------------------------------
 
 
-def test_a_database_is_readable_by_its_owner_only(url: str, store: Store) -> None:
-    path = sqlite.database_file(url)
+def test_a_database_is_readable_by_its_owner_only(file_url: str) -> None:
+    store = Store.open(file_url, ledger=SIGNER)
     asyncio.run(store.write(note("a")))
+    path = sqlite.database_file(file_url)
     for file in path.parent.glob(path.name + "*"):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    store.close()
 
 
-def test_a_missing_or_foreign_database_is_refused(url: str, tmp_path: Path) -> None:
+async def test_a_missing_or_foreign_database_is_refused(url: str) -> None:
     with pytest.raises(Unavailable):
         Store.open(url, ledger=SIGNER, create=False)
-    assert not sqlite.database_file(url).exists()
-    for bad in ("sqlite://", "sqlite:///:memory:", "postgresql://localhost/x"):
+    other = database(url)
+    await asyncio.to_thread(
+        other.transact, lambda conn: conn.execute(text("CREATE TABLE something (id INTEGER)")) and None
+    )
+    await asyncio.to_thread(other.close)
+    with pytest.raises(Unavailable):
+        Store.open(url, ledger=SIGNER)
+
+
+def test_what_is_no_database_is_refused(file_url: str, tmp_path: Path) -> None:
+    with pytest.raises(Unavailable):
+        Store.open(file_url, ledger=SIGNER, create=False)
+    assert not sqlite.database_file(file_url).exists()
+    for bad in (
+        "sqlite://",
+        "sqlite:///:memory:",
+        "postgresql://localhost/x",
+        "postgresql+psycopg://localhost/x",
+    ):
         with pytest.raises(ValueError):
             Store.open(bad, ledger=SIGNER)
-    foreign = tmp_path / "foreign.db"
-    engine = create_engine(f"sqlite:///{foreign}")
-    with engine.begin() as conn:
-        conn.execute(text("CREATE TABLE something (id INTEGER)"))
-    engine.dispose()
-    with pytest.raises(Unavailable):
-        Store.open(f"sqlite:///{foreign}", ledger=SIGNER)
     (tmp_path / "garbage.db").write_bytes(b"not a database" * 1000)
     with pytest.raises(Unavailable):
         Store.open(f"sqlite:///{tmp_path / 'garbage.db'}", ledger=SIGNER)
@@ -512,7 +552,7 @@ async def test_a_store_that_forgets_its_ledger_is_caught_when_it_starts(
     await store.write(work)
     store.close()
     Store.open(url, ledger=SIGNER).close()
-    broken = Store(sqlite.writing_engine(url), sqlite.reading_engine(url), appender(SIGNER))
+    broken = Store(database(url), appender(SIGNER))
     await broken.write(work)
     broken.close()
     with pytest.raises(LedgerDoesNotVerify):
@@ -529,11 +569,11 @@ async def test_a_store_that_forgets_its_ledger_is_caught_when_it_starts(
         "DELETE FROM ledger_tiles WHERE level = 0 AND number = 1",
         "DELETE FROM ledger_tiles WHERE level = 1",
         "UPDATE ledger_tiles SET hashes = substr(hashes, 1, 32) WHERE level = 0 AND number = 1",
-        "UPDATE ledger_tiles SET hashes = CAST(hashes || zeroblob(32) AS BLOB) WHERE number = 1",
-        "UPDATE ledger_tiles SET hashes = zeroblob(length(hashes)) WHERE level = 1",
+        "UPDATE ledger_tiles SET hashes = {longer} WHERE number = 1",
+        "UPDATE ledger_tiles SET hashes = {zeros} WHERE level = 1",
         'DELETE FROM ledger_entries WHERE "index" = 299',
-        "UPDATE ledger_entries SET entry = x'00' WHERE \"index\" = 270",
-        "INSERT INTO ledger_entries (\"index\", entry) VALUES (300, x'00')",
+        'UPDATE ledger_entries SET entry = {byte} WHERE "index" = 270',
+        'INSERT INTO ledger_entries ("index", entry) VALUES (300, {byte})',
     ],
 )
 async def test_a_ledger_that_was_touched_at_its_end_does_not_start(url: str, tampering: str) -> None:
@@ -541,25 +581,32 @@ async def test_a_ledger_that_was_touched_at_its_end_does_not_start(url: str, tam
     await store.write(lambda tx: [tx.append(b"%d" % at) for at in range(300)])
     store.close()
     Store.open(url, ledger=SIGNER).close()
-    engine = create_engine(url)
-    with engine.begin() as conn:
-        assert conn.execute(text(tampering)).rowcount
-    engine.dispose()
+    await change(url, tampering.format(**_SPELLING[on_sqlite(url)]))
     with pytest.raises(LedgerDoesNotVerify):
         Store.open(url, ledger=SIGNER)
 
 
+_SPELLING = {
+    True: {
+        "byte": "x'00'",
+        "zeros": "zeroblob(length(hashes))",
+        "longer": "CAST(hashes || zeroblob(32) AS BLOB)",
+    },
+    False: {
+        "byte": "decode('00', 'hex')",
+        "zeros": "decode(repeat('00', length(hashes)), 'hex')",
+        "longer": "hashes || decode(repeat('00', 32), 'hex')",
+    },
+}
+
+
 async def test_a_head_that_someone_else_moved_is_noticed_while_running(store: Store, url: str) -> None:
     assert await store.write(note("a")) == 0
-    engine = create_engine(url)
-    with engine.begin() as conn:
-        conn.execute(ledger_head.update().values(size=7))
+    await change(url, "UPDATE ledger_head SET size = 7")
     with pytest.raises(Unavailable) as refusal:
         await store.write(note("b"))
     assert refusal.value.code == "ledger_unavailable"
-    with engine.begin() as conn:
-        conn.execute(ledger_head.update().values(size=1))
-    engine.dispose()
+    await change(url, "UPDATE ledger_head SET size = 1")
     assert await store.write(note("b")) == 1
     await whole(store)
 

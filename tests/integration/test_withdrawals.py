@@ -64,6 +64,7 @@ def exchange(gate: Gate, client_id: str, state: str, ordered: dict[str, Ordered]
         requester=VW,
         worker_id=JURIST.id,
         worker_role="caseworker",
+        request_jti=name * 22,
         purpose="legal_screening",
         source="ind",
         categories=tuple(ordered),
@@ -95,7 +96,7 @@ async def test_a_withdrawal_takes_what_rested_on_it_and_nothing_else(gate: Gate)
     def work(tx: Transaction) -> None:
         for state, name in (("forwarded", "f"), ("answered", "a"), ("collected", "c")):
             one = exchange(gate, client_id, state, ordered, name)
-            exchange_records.insert_exchange(tx.conn, one, request_jti=name * 22)
+            exchange_records.insert_exchange(tx.conn, one)
             exchange_records.store_documents(
                 tx.conn, one.id, [("decisions", "jwe-1"), ("dossier_documents", "jwe-2")]
             )

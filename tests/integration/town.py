@@ -11,9 +11,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import aiohttp
 import uvicorn
@@ -23,6 +25,7 @@ from pydantic_core import to_jsonable_python
 from adapters.kit.session import Response
 from adapters.protocol import Category, ClientIdentifier, Role, Scheme, Worker
 from adapters.requester import Exchange
+from adapters.requester.exchange import PreparedRequest
 from adapters.settings import AdapterSettings
 from gateway import parties
 from gateway.app import create_app
@@ -31,6 +34,7 @@ from gateway.cli.evidence import signed_on_paper
 from gateway.cli.processes import choose_addresses
 from gateway.cli.provision import GATEWAY, Deployment, provision
 from gateway.cli.world import IND, PURPOSE, VW, World, inhabited, worker_of
+from gateway.dispatch import Dispatcher
 from gateway.ledger.proofs import ledger_size
 from gateway.services import Services
 from gateway.settings import Settings
@@ -40,7 +44,7 @@ BASELINE = (Category.PERSPECTIVE, Category.PARTNERS)
 
 
 class MovableClock:
-    """The machine's clock, and whatever a test adds to it, in seconds."""
+    """The machine's clock and whatever a test adds to it, in seconds: one for the whole town."""
 
     def __init__(self) -> None:
         self.ahead_seconds = 0
@@ -131,6 +135,38 @@ class Town:
             **more,
         )
 
+    async def invite(self, case: str, client: ClientIdentifier, partner: str) -> str:
+        """Let VluchtelingenWerk invite a party, and that party accept; return its case."""
+        manager = worker_of(VW, Role.CASEMANAGER)
+        invited = await self.world.vluchtelingenwerk.invite_partner(case, partner, worker=manager)
+        joined = await self.world.requesters[partner].accept_invitation(
+            str(invited["invitation"]),
+            client,
+            worker=worker_of(partner, Role.CASEMANAGER),
+            casemanager=worker_of(partner, Role.CASEMANAGER).id,
+            workers=[worker_of(partner, Role.CASEWORKER)],
+        )
+        return str(joined["id"])
+
+    def prepare(
+        self,
+        client: ClientIdentifier,
+        categories: tuple[Category, ...] = (*BASELINE, *PAPERS),
+        *,
+        by: str = VW,
+        source: str = IND,
+        purpose: str = PURPOSE,
+        worker: Worker | None = None,
+    ) -> PreparedRequest:
+        """Sign a request as a party's caseworker, to be sent as often as a test likes."""
+        return self.world.requesters[by].prepare(
+            client,
+            purpose=purpose,
+            source=source,
+            categories=categories,
+            worker=worker or worker_of(by, Role.CASEWORKER),
+        )
+
     async def call(
         self, party: str, method: str, path: str, body: Mapping[str, Any] | None = None, **headers: str
     ) -> Response:
@@ -141,7 +177,19 @@ class Town:
 
     async def set_status(self, party: str, status: str) -> None:
         """Suspend a party or make it active again, as an operator would."""
-        await self.services.store.write(lambda tx: parties.set_status(tx, party, status))
+        vault, now = self.services.vault, self.clock()
+        await self.services.store.write(lambda tx: parties.set_status(tx, vault, party, status, now=now))
+
+    async def dispatch(self, *, after_seconds: int = 60) -> None:
+        """Do now what the dispatcher does by itself after some time: send again, end what is over."""
+        before, self.clock.ahead_seconds = self.clock.ahead_seconds, after_seconds
+        try:
+            dispatcher = Dispatcher(self.services)
+            await dispatcher.send_due()
+            await dispatcher.end_expired()
+            await dispatcher.send_due()
+        finally:
+            self.clock.ahead_seconds = before
 
     async def ledger_size(self) -> int:
         """Count the entries of the ledger."""
@@ -170,7 +218,10 @@ def v_number(value: str) -> ClientIdentifier:
 async def town(
     folder: Path, *, change: Callable[[Services], Services] | None = None, **settings: Any
 ) -> AsyncIterator[Town]:
-    """Run the stack in this event loop; `change` may replace the gateway's parts before it serves."""
+    """Run the stack in this event loop; `change` may replace the gateway's parts before it serves.
+
+    `settings` are the gateway's: `database_url=` puts it on another database than a new SQLite file.
+    """
     clock = MovableClock()
     deployment = provision(folder, choose_addresses(), now=int(time.time()))
     gateway = create_app(_gateway_settings(deployment, **settings), clock=clock)
@@ -182,10 +233,10 @@ async def town(
             simulator = import_module(f"adapters.{source.name}.simulator").create_app()
             address = deployment.addresses.simulators[source.name]
             await running.enter_async_context(serving(simulator, address))
-            service = import_module(f"adapters.{source.name}.service")
-            adapter = service.create_app(_adapter_settings(deployment, source.name, source.party))
+            adapter = _adapter(deployment, source.name, source.party, clock)
             await running.enter_async_context(serving(adapter, deployment.addresses.adapters[source.name]))
         world = await running.enter_async_context(inhabited(deployment, folder))
+        _set_clocks(world, clock)
         yield Town(deployment, world, gateway, clock)
 
 
@@ -218,7 +269,7 @@ def _gateway_settings(deployment: Deployment, **more: Any) -> Settings:
     holder, address = deployment[GATEWAY], deployment.addresses.gateway
     return Settings(
         issuer=address,
-        database_url=f"sqlite:///{deployment.folder / 'gateway.sqlite'}",
+        database_url=more.pop("database_url", f"sqlite:///{deployment.folder / 'gateway.sqlite'}"),
         keys_folder=holder.keys_folder,
         keys_passphrase=holder.passphrase,
         deployment_folder=holder.deployment_folder,
@@ -226,6 +277,21 @@ def _gateway_settings(deployment: Deployment, **more: Any) -> Settings:
         | more.pop("sources", {}),
         **more,
     )
+
+
+def _adapter(deployment: Deployment, name: str, party: str, clock: MovableClock) -> FastAPI:
+    """Make an adapter that lives in the town's time."""
+    service: Any = import_module(f"adapters.{name}.service")
+    made = partial(service.create_adapter, clock=clock)
+    with patch.object(service, "create_adapter", made):
+        adapter: FastAPI = service.create_app(_adapter_settings(deployment, name, party))
+        return adapter
+
+
+def _set_clocks(world: World, clock: MovableClock) -> None:
+    for requester in world.requesters.values():
+        for part in (requester, requester._session, requester._key_directory):
+            part._clock = clock
 
 
 def _adapter_settings(deployment: Deployment, name: str, party: str) -> AdapterSettings:

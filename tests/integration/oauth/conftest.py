@@ -1,4 +1,4 @@
-"""A gateway's edge as parties meet it: uvicorn on loopback, a SQLite file, keys and key lists on disk."""
+"""A gateway's edge as parties meet it: uvicorn on loopback, a database, keys and key lists on disk."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ from gateway.services import Services
 from gateway.settings import Settings
 from gateway.storage.unit_of_work import Store
 from gateway.vault import Vault
+from tests.integration.conftest import BOTH
 
 PARTIES = {"vluchtelingenwerk": "ngo", "ind": "ind", "gateway": "gateway"}
 LIST_SECONDS = 400 * 24 * 3600
@@ -204,11 +205,13 @@ class Gate:
         (self.folder / "key-lists" / f"{party}.jws").write_text(signed)
 
     async def set_status(self, party: str, status: str) -> None:
-        await self.services.store.write(lambda tx: parties.set_status(tx, party, status))
+        vault, now = self.services.vault, self.services.clock()
+        await self.services.store.write(lambda tx: parties.set_status(tx, vault, party, status, now=now))
 
 
 def compose(folder: Path, issuer: str, clock: SetClock, **settings: Any) -> Services:
     """Open what the edge needs; it asks no policy and no source."""
+    settings.setdefault("database_url", f"sqlite:///{folder / 'gateway.sqlite'}")
     register = Register.load(folder)
     signer = LedgerSigner(register.ledger_origin, b"c" * 32)
     return Services(
@@ -221,7 +224,7 @@ def compose(folder: Path, issuer: str, clock: SetClock, **settings: Any) -> Serv
         ),
         clock=clock,
         vault=Vault(lookup=b"l" * 32, wrapping=b"w" * 32, retry=b"r" * 32),
-        store=Store.open(f"sqlite:///{folder / 'gateway.sqlite'}", ledger=signer),
+        store=Store.open(settings["database_url"], ledger=signer),
         register=register,
         agreement=None,  # type: ignore[arg-type]  # not asked by the edge
         engine=None,  # type: ignore[arg-type]
@@ -289,17 +292,22 @@ async def opened_gate(folder: Path, **settings: Any) -> AsyncIterator[Gate]:
             yield gate
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def gate(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gate]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=BOTH)
+async def gate(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Gate]:
     """A gate that a module's tests share: nobody moves its clock or changes its parties."""
-    async with opened_gate(tmp_path_factory.mktemp("gate")) as opened:
+    url = (
+        {} if request.param == "sqlite" else {"database_url": request.getfixturevalue("postgres").database()}
+    )
+    async with opened_gate(tmp_path_factory.mktemp("gate"), **url) as opened:
         yield opened
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def own_gate(tmp_path: Path) -> AsyncIterator[Gate]:
+async def own_gate(tmp_path: Path, database_url: str) -> AsyncIterator[Gate]:
     """A gate of the test's own, to change at will."""
-    async with opened_gate(tmp_path) as opened:
+    async with opened_gate(tmp_path, database_url=database_url) as opened:
         yield opened
 
 

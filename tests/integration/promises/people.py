@@ -58,5 +58,3 @@ def what_left(exchange: Exchange) -> Left:
             disclosed = sdjwt.unverified_disclosures(exchange.answer.attestation)
             categories |= {disclosure.name for disclosure in disclosed}
     return Left(frozenset(categories), ledger["index"], ledger["detail"])
-
-

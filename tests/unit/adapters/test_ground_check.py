@@ -198,3 +198,44 @@ def test_an_empty_agreement_allows_nothing() -> None:
         for ground in ("baseline", "consent", "explicit_consent", "statutory"):
             with pytest.raises(OrderRefused):
                 judge(a_check({"none": 0}), an_order(category, ground), a_consent(category, explicit=True))
+
+
+def test_whoever_holds_power_over_the_client_gets_no_baseline_without_a_consent() -> None:
+    # A gateway and an agency together could otherwise make a list of who has no perspective.
+    def order(recipient: str) -> OrderClaims:
+        return an_order(Category.GUIDANCE, "baseline", recipient=recipient, source="vw")
+
+    assert judge(a_check(party="vw"), order("askv"), {}) == {}
+    with pytest.raises(OrderRefused) as refused:
+        judge(a_check(party="vw"), order("ind"), {})
+    assert refused.value.code == "order_refused_consent_does_not_cover"
+    by_consent = an_order(Category.GUIDANCE, "consent", recipient="ind", source="vw")
+    assert judge(a_check(party="vw"), by_consent, a_consent(Category.GUIDANCE, recipient="ind"))
+
+
+def test_a_consent_holds_for_eighteen_months_at_most() -> None:
+    order, consents = an_order(Category.DECISIONS, "consent"), a_consent(Category.DECISIONS)
+    assert judge(a_check(), order, consents)
+    for_ever = {JTI: consents[JTI].model_copy(update={"exp": NOW + 2 * 366 * 24 * 3600})}
+    with pytest.raises(OrderRefused) as refused:
+        judge(a_check(), order, for_ever)
+    assert refused.value.code == "order_refused_consent_invalid"
+
+
+def test_baseline_that_was_asked_for_beside_a_consent_falls_with_it() -> None:
+    both = an_order(Category.DECISIONS, "consent").model_copy(
+        update={
+            "categories": (
+                OrderedCategory(category=Category.PERSPECTIVE, ground="baseline"),
+                OrderedCategory(category=Category.DECISIONS, ground="consent", consent=JTI),
+            )
+        }
+    )
+    whole, rest = frozenset({Category.PERSPECTIVE, Category.DECISIONS}), frozenset({Category.PERSPECTIVE})
+    freely, reserved = an_agreement(), an_agreement()
+    reserved["sources"]["ind"]["may_be_asked_without_consent"] = False
+    assert a_check(freely).still_asked(both, rest) == rest
+    assert a_check(reserved).still_asked(both, whole) == whole
+    assert a_check(reserved).still_asked(both, rest) == frozenset()
+    # To a party that is on the case by consent alone, not even a source that is asked freely answers.
+    assert a_check(freely).still_asked(both.model_copy(update={"recipient": "ind"}), rest) == frozenset()

@@ -58,6 +58,7 @@ def made(*events: Event, explicit: tuple[str, ...] = ()) -> dict[str, Any]:
         notice_digest="sha-256:" + "B" * 43,
         staff="staff-marked-1",
         teach_back=TeachBack.UNDERSTOOD,
+        salt="c2FsdC1vZi10aGlzLXRlc3Q",
         interpreter="interpreter-marked-2",
         witness="witness-marked-3",
     )

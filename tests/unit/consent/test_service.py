@@ -76,6 +76,7 @@ def evidence(**changes: object) -> Evidence:
         "notice_digest": DIGEST,
         "staff": "desk-01",
         "teach_back": TeachBack.UNDERSTOOD,
+        "salt": "c2FsdC1vZi10aGlzLXRlc3Q",
     }
     return Evidence(**{**said, **changes})  # type: ignore[arg-type]
 

@@ -64,7 +64,9 @@ class Edge:
     def __init__(self, log: io.BytesIO) -> None:
         self.raises: Exception | None = None
         self._log = log
-        parts = SimpleNamespace(settings=SimpleNamespace(issuer="https://gate.example"), engine=None)
+        parts = SimpleNamespace(
+            settings=SimpleNamespace(issuer="https://gate.example", client_cert_from=""), engine=None
+        )
         routers = [probe_router(self._raise), large_probe_router()]
         self.app = build_app(cast(Services, parts), routers)
         self.http = TestClient(self.app, base_url="https://gate.example")
