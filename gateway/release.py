@@ -159,11 +159,20 @@ def verify_answer(
         "attested for another request": claims.request == exchange.request_jti,
         "other categories than ordered": set(claims.answers) == ordered,
         "other documents than attested": sent == attested,
+        "not sealed to the requester": _sealed_to_requester(services, exchange, unverified, now),
     }
     for failure, holds in checks.items():
         if not holds:
             raise SourceTrouble("source_answer_invalid", cause=failure)
     return claims
+
+
+def _sealed_to_requester(services: Services, exchange: Exchange, unverified: Answer, now: int) -> bool:
+    own = services.key_lists.verified(exchange.requester).keys("encrypt", now)
+    try:
+        return all(sealing.sealed_to(document.jwe) in own for document in unverified.sealed)
+    except sealing.SealingError:
+        return False
 
 
 def held_answer(

@@ -14,7 +14,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -147,6 +147,14 @@ def digest(jwe: str) -> str:
     return encode_base64url(hashlib.sha256(jwe.encode("ascii")).digest())
 
 
+def sealed_to(jwe: str) -> str:
+    """Name the key that a document says it is sealed to; raise SealingError for anything else than a seal.
+
+    Who has not that key cannot know whether it is true: this catches mistakes of a source, not malice.
+    """
+    return str(_header(jwe, TYP_DOCUMENT)["kid"])
+
+
 def padme(length: int) -> int:
     """Round a length up so that it tells O(log log length) bits (PETS 2019, Padmé)."""
     if length < 2:
@@ -186,22 +194,13 @@ def _encrypt(plaintext: bytes, to: Mapping[str, object], typ: str) -> str:
 
 
 def _decrypt(jwe: str, keystore: Keystore, typ: str) -> bytes:
-    if len(jwe) > MAX_SEALED_CHARS:
-        raise SealingError("too_large")
     parts = jwe.split(".")
-    if len(parts) != 5 or parts[1]:
-        raise SealingError("malformed_jwe")
+    header = _header(jwe, typ)
     try:
-        header = loads(decode_base64url(parts[0]), max_bytes=_MAX_LINE_BYTES)
         nonce, ciphertext, tag = (decode_base64url(part) for part in parts[2:])
-    except (NotBase64Url, StrictJsonError):
+    except NotBase64Url:
         raise SealingError("malformed_jwe") from None
-    # An allow-list: zip (a small text that unpacks to gigabytes), crit, apu, apv, jku and the like.
-    if not isinstance(header, dict) or set(header) != _HEADER_MEMBERS:
-        raise SealingError("header_not_allowed")
-    if (header["alg"], header["enc"], header["typ"]) != ("ECDH-ES", "A256GCM", typ):
-        raise SealingError("header_not_allowed")
-    if len(nonce) != 12 or len(tag) != 16 or not isinstance(header["kid"], str):
+    if len(nonce) != 12 or len(tag) != 16:
         raise SealingError("malformed_jwe")
     try:
         key = keystore.decryption(header["kid"])
@@ -215,6 +214,26 @@ def _decrypt(jwe: str, keystore: Keystore, typ: str) -> bytes:
         return AESGCM(_agree(key, epk)).decrypt(nonce, ciphertext + tag, parts[0].encode())
     except InvalidTag:
         raise SealingError("does_not_open") from None
+
+
+def _header(jwe: str, typ: str) -> dict[str, Any]:
+    if len(jwe) > MAX_SEALED_CHARS:
+        raise SealingError("too_large")
+    encoded, *rest = jwe.split(".", 4)
+    if len(rest) != 4 or rest[0] or "." in rest[3]:
+        raise SealingError("malformed_jwe")
+    try:
+        header = loads(decode_base64url(encoded), max_bytes=_MAX_LINE_BYTES)
+    except (NotBase64Url, StrictJsonError):
+        raise SealingError("malformed_jwe") from None
+    # An allow-list: zip (a small text that unpacks to gigabytes), crit, apu, apv, jku and the like.
+    if not isinstance(header, dict) or set(header) != _HEADER_MEMBERS:
+        raise SealingError("header_not_allowed")
+    if (header["alg"], header["enc"], header["typ"]) != ("ECDH-ES", "A256GCM", typ):
+        raise SealingError("header_not_allowed")
+    if not isinstance(header["kid"], str):
+        raise SealingError("malformed_jwe")
+    return header
 
 
 def _agree(key: DecryptionKey, other: Mapping[str, str]) -> bytes:

@@ -94,6 +94,18 @@ def _value_in_the_place_of_papers(_: Rogue, draft: Draft) -> None:
     draft.answers["decisions"] = {"status": "provided", "value": "yes"}
 
 
+def _sealed_to_the_source_itself(rogue: Rogue, draft: Draft) -> None:
+    jwe = seal(Category.DECISIONS, draft.exchange, rogue.keystore("ind").public("encrypt"))
+    draft.sealed = [{**one, "jwe": jwe} if one["category"] == "decisions" else one for one in draft.sealed]
+    draft.answers["decisions"] = {"status": "provided", "sealed": [sealing.digest(jwe)]}
+
+
+def _not_sealed_at_all(_: Rogue, draft: Draft) -> None:
+    text = f"{TEXT_MARK.replace(' ', '')}...."
+    draft.sealed = [{**one, "jwe": text} if one["category"] == "decisions" else one for one in draft.sealed]
+    draft.answers["decisions"] = {"status": "provided", "sealed": [sealing.digest(text)]}
+
+
 def _partners_said_by_the_source(_: Rogue, draft: Draft) -> None:
     draft.answers["partners"] = {"status": "provided", "value": "yes"}
 
@@ -127,6 +139,8 @@ SPOILED: dict[str, Callable[[Rogue, Draft], Any]] = {
     ),
     "a paper that is not attested": _paper_that_is_not_attested,
     "a paper other than the attested": _paper_put_in_the_place_of_another,
+    "a paper sealed to another key": _sealed_to_the_source_itself,
+    "a paper that is not sealed": _not_sealed_at_all,
     "an attested paper that is not there": lambda _, draft: draft.sealed.pop(),
     "papers under each other's category": _paper_under_another_category,
     "a member that nobody knows": lambda _, draft: draft.more.update(remark=TEXT_MARK),
