@@ -23,7 +23,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test up lint format policy lock clean
+.PHONY: help demo test up lint format engines policy lock clean bench bench-short
 .DELETE_ON_ERROR:
 
 help: ## list what can be made
@@ -47,6 +47,10 @@ format: $(DEV) ## put the code in the agreed format
 	@$(BIN)/ruff check --quiet --fix
 	@$(BIN)/ruff format --quiet
 
+# ENGINES_CORPUS: how many questions both engines are asked; `make test` asks a few thousand.
+engines: $(DEV) ## ask the compiled policy and a real OPA the same 100,000 questions (ENGINES_CORPUS=n for another size)
+	@ENGINES_CORPUS=$(or $(ENGINES_CORPUS),100000) $(BIN)/python -m pytest -q tests/integration/policy -k both_engines
+
 policy: $(RUNTIME) ## compile policies/ to policies/build/policy.wasm (needs Go, once)
 	@$(BIN)/python .ci/policy
 
@@ -56,6 +60,12 @@ LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-ha
 lock: pyproject.toml $(DEV) ## choose versions anew for what pyproject.toml asks (UPGRADE=--upgrade for all)
 	@$(LOCK) pyproject.toml --group build --output-file requirements.txt
 	@$(LOCK) pyproject.toml --group dev --constraint requirements.txt --output-file requirements-dev.txt
+
+bench: $(RUNTIME) ## measure the goals of speed side by side and write docs/benchmarks.md (half an hour, a quiet machine)
+	@$(BIN)/python -m bench
+
+bench-short: $(RUNTIME) ## show in three minutes that the benchmark works; its figures are too few to quote
+	@$(BIN)/python -m bench --short
 
 clean: ## remove what these commands made, except policies/build
 	@rm -rf $(VENV) var .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info build

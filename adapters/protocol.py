@@ -52,7 +52,7 @@ class Wire(BaseModel):
 
 
 class Category(StrEnum):
-    """The categories of data of DOMAIN.md."""
+    """A kind of data: what is asked for, consented to and released is always one of these."""
 
     PERSPECTIVE = "perspective"
     GUIDANCE = "guidance"

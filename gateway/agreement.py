@@ -79,11 +79,6 @@ class Agreement:
         row = self.terms.sources.get(source_party)
         return row is not None and row.may_be_asked_without_consent
 
-    def answered_by_gateway(self, category: str) -> bool:
-        """Tell whether the gateway answers this category itself, from the case."""
-        row = self.terms.categories.get(category)
-        return row is not None and row.answered_by == "gateway"
-
     def listed_partners(self, parties: Iterable[str]) -> tuple[str, ...]:
         """Return, sorted, those whose mere involvement may be told: no shelter, illness, guardian, court."""
         listed = self.terms.parties

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
+from adapters.kit.certificates import connecting
 from adapters.kit.keys import Keystore
 from adapters.kit.register import Register
 from gateway import agreement, parties
@@ -23,6 +24,9 @@ from gateway.http.app_factory import build_app
 from gateway.ledger.checkpoint import LedgerSigner
 from gateway.logs import configure_logs
 from gateway.parties import KeyLists
+from gateway.policy.asking import refuse_another_bundle
+from gateway.policy.bundle import bundle_of
+from gateway.policy.port import RemotePolicy
 from gateway.policy.wasm import WasmEngine
 from gateway.services import Services
 from gateway.settings import Settings
@@ -32,6 +36,9 @@ from gateway.vault import Vault
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
+
+    from adapters.kit.register import SignedAgreement
+    from gateway.policy.port import PolicyEngine
 
 ROUTERS: tuple[APIRouter, ...] = (
     dossier_requests.router,
@@ -54,7 +61,7 @@ def compose(settings: Settings, *, clock: Clock) -> Services:
     register = Register.load(settings.deployment_folder)
     in_force = agreement.load(settings.deployment_folder, register, clock())
     keys = Keystore.load(settings.keys_folder, settings.keys_passphrase.get_secret_value())
-    build = settings.policies_folder / "build"
+    engine = _engine(settings, in_force.signed)
     return Services(
         settings=settings,
         clock=clock,
@@ -66,22 +73,45 @@ def compose(settings: Settings, *, clock: Clock) -> Services:
         ),
         register=register,
         agreement=in_force,
-        engine=WasmEngine.load(build, settings.policies_folder, in_force.signed),
+        engine=engine,
         keys=keys,
         key_lists=KeyLists(settings.deployment_folder, register, clock),
-        sources=Sources(settings.sources, timeout_seconds=settings.source_timeout_seconds),
+        sources=Sources(
+            settings.sources,
+            timeout_seconds=settings.source_timeout_seconds,
+            tls=connecting(
+                settings.source_ca_file, settings.source_certificate_file, settings.source_key_file
+            ),
+        ),
         arrivals=Arrivals(),
+    )
+
+
+def _engine(settings: Settings, in_force: SignedAgreement) -> PolicyEngine:
+    if settings.policy_engine == "wasm":
+        return WasmEngine.load(settings.policies_folder / "build", settings.policies_folder, in_force)
+    # Imported only where it is used: the client library brings a second HTTP stack.
+    from gateway.policy.opa import OpaEngine, tls_context
+
+    files = (settings.opa_ca_file, settings.opa_certificate_file, settings.opa_key_file)
+    return OpaEngine(
+        settings.opa_url,
+        revision=bundle_of(settings.policies_folder, in_force).revision,
+        tls=tls_context(*files) if any(files) else None,
     )
 
 
 @asynccontextmanager
 async def _lifespan(services: Services) -> AsyncIterator[None]:
-    await services.store.write(lambda tx: parties.ensure_parties(tx, services.register))
     dispatcher = Dispatcher(services)
-    dispatcher.start()
     try:
+        await refuse_another_bundle(services.engine)
+        await services.store.write(lambda tx: parties.ensure_parties(tx, services.register))
+        dispatcher.start()
         yield
     finally:
         await dispatcher.stop()
         await services.sources.close()
+        if isinstance(services.engine, RemotePolicy):
+            await services.engine.close()
         services.store.close()

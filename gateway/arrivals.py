@@ -17,6 +17,10 @@ class Arrivals:
         for bell in self._waiting.get(exchange_id, ()):
             bell.set()
 
+    def awaited(self) -> list[str]:
+        """Name the exchanges that someone waits for here: their answer may come in at another gateway."""
+        return list(self._waiting)
+
     def expect(self, exchange_id: str) -> Expectation:
         """Begin to listen; what rings from now on is heard, also before `wait` is called."""
         return Expectation(self._waiting, exchange_id)

@@ -1,4 +1,4 @@
-"""Cases: how a party comes to be involved with a client, and how that ends (DOMAIN.md, rule 7).
+"""Cases: how a party comes to be involved with a client, and how that ends (docs/domain.md rule 7).
 
 A case exists by the client's act. Opening one looks nobody up: it makes a fresh client and a pending
 case, whoever is named, and involves nobody. Only when a second worker confirms the mandate are the
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 # Who may open a case on the client's mandate.
 JOINS_BY_ACT = frozenset({"ngo", "return_org", "lawyer"})
 # Who may come by the casemanager's invitation: those, and who follows the plan. Government parties join
-# only by a consent that names them; anyone unlisted does not join (DOMAIN.md, rule 7).
+# only by a consent that names them; anyone unlisted does not join (docs/domain.md rule 7).
 JOINS_BY_INVITATION = JOINS_BY_ACT | {"coordination", "review"}
 # A mandate is taken down at the desk or by who will work with the client.
 _MANDATE_ROLES = frozenset({Role.DESK, Role.CASEWORKER, Role.CASEMANAGER})

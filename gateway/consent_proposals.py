@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gateway.oauth.resource import Caller
     from gateway.services import Services
 
-# DOMAIN.md rules 4 and 5: whatever an agreement's data say, a consent opens nothing to these kinds.
+# docs/domain.md rules 4 and 5: whatever an agreement's data say, a consent opens nothing to these kinds.
 NEVER_RECEIVE = frozenset({"avim", "municipality"})
 
 _PUBLIC: Mapping[str, str] = {

@@ -63,14 +63,17 @@ class InputRefused(GatewayError):
             "consent_statement_mismatch",
             "page_not_found",
             "method_not_allowed",
+            "certificate_header_refused",
         }
     )
 
 
 class NotAuthenticated(GatewayError):
-    """RFC 6750 §3, RFC 9449 §7: who calls is not proven."""
+    """RFC 6750 §3, RFC 9449 §7, RFC 8705 §3: who calls is not proven."""
 
-    codes = frozenset({"token_missing", "token_invalid", "proof_invalid", "proof_replayed"})
+    codes = frozenset(
+        {"token_missing", "token_invalid", "proof_invalid", "proof_replayed", "certificate_invalid"}
+    )
 
 
 class Refused(GatewayError):

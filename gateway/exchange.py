@@ -19,6 +19,7 @@ from gateway import exchange_recording as recording
 from gateway.errors import Refused, SourceTrouble, Unavailable
 from gateway.exchange_recording import FactsChanged
 from gateway.policy.asking import ask_policy
+from gateway.policy.wording import refusal_sentence
 from gateway.stages import Decided, Delivery, Exchange
 from gateway.submission import require_fresh
 
@@ -165,5 +166,9 @@ async def _without_content(services: Services, exchange: Exchange) -> Delivery:
     receipt = receipts.sign(services, exchange, recorded)
     if exchange.state == "refused" and exchange.failure is not None:
         paragraph = recorded.detail.get("paragraph")
-        raise Refused(exchange.failure, extra={"id": exchange.id, "paragraph": paragraph, "receipt": receipt})
+        raise Refused(
+            exchange.failure,
+            refusal_sentence(exchange.failure),
+            extra={"id": exchange.id, "paragraph": paragraph, "receipt": receipt},
+        )
     return Delivery(exchange, exchange.state, recorded, receipt)

@@ -166,7 +166,7 @@ def _number_named(
     """Return the number if it is exactly the invited client's.
 
     A party number may be the accepting party's own, known from an earlier case, or the inviter's:
-    a client without a V-number has no other (DOMAIN.md, client identifiers).
+    a client without a V-number has no other (docs/domain.md, client identifiers).
     """
     for owner in (party, inviting.party_id):
         number = Number.of(identifier, owner)

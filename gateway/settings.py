@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -16,15 +18,48 @@ class Settings(BaseSettings):
     issuer: str  # the base URL that callers use; audience of assertions and tokens
     host: str = "127.0.0.1"
     port: int = 8400
-    database_url: str = "sqlite:///var/gateway.sqlite"
+    database_url: str = "sqlite:///var/gateway.sqlite"  # or postgresql+asyncpg://user@host/name
     keys_folder: Path
     keys_passphrase: SecretStr
     deployment_folder: Path  # register, agreement, signatures, key lists
     policies_folder: Path = Path(__file__).resolve().parent.parent / "policies"
+    policy_engine: Literal["wasm", "opa"] = "wasm"
+    opa_url: str = ""  # https://host:port; http on this machine only
+    opa_ca_file: Path | None = None  # who vouches for OPA's certificate; the system's authorities if not set
+    opa_certificate_file: Path | None = None  # by which OPA knows this gateway
+    opa_key_file: Path | None = None
+    # Client certificates, seen in one of two ways (docs/decisions/0007-client-certificate-header.md):
+    # this process ends TLS itself, or the proxy at this IP address does and sends Ssl-Client-Cert.
+    tls_certificate_file: Path | None = None
+    tls_key_file: Path | None = None
+    tls_client_ca_file: Path | None = None  # who signed the certificates that clients may present
+    client_cert_from: str = ""  # empty: no proxy is believed
     sources: dict[str, str] = Field(default_factory=dict)  # party → base URL of its adapter
+    source_ca_file: Path | None = None  # who vouches for the adapters; the system's authorities if not set
+    source_certificate_file: Path | None = None  # by which the adapters know this gateway
+    source_key_file: Path | None = None
     # The NL profile asks for the token endpoint as audience; audience injection asks for the issuer
     # alone (docs/decisions/0001-assertion-audience.md).
     accept_token_endpoint_audience: bool = False
     source_timeout_seconds: float = 10.0
     wait_max_seconds: int = 30
     retention_sweep_seconds: float = 30.0
+
+    @property
+    def sees_certificates(self) -> bool:
+        """Tell whether a client can be known by its certificate here."""
+        return bool(self.client_cert_from or self.tls_client_ca_file)
+
+    @field_validator("client_cert_from")
+    @classmethod
+    def _one_address(cls, value: str) -> str:
+        # In the form in which the address of a connection is written, so that comparing texts will do.
+        return str(ip_address(value)) if value else ""
+
+    @model_validator(mode="after")
+    def _one_way_to_see_a_certificate(self) -> Settings:
+        if self.client_cert_from and self.tls_certificate_file:
+            raise ValueError("client_cert_from is for a gateway behind a proxy, tls_… for one without")
+        if self.tls_certificate_file is None and (self.tls_key_file or self.tls_client_ca_file):
+            raise ValueError("tls_… without tls_certificate_file would listen without TLS")
+        return self

@@ -1,7 +1,7 @@
 """Hold an order against this party's own copy of the signed agreement: who, for what, on what ground.
 
 The same law that the gateway's policy applies, read here a second time and by other code, so that a
-source depends on neither the gateway's word nor its rules. Data decide; the prohibitions of DOMAIN.md
+source depends on neither the gateway's word nor its rules. Data decide; the prohibitions of docs/domain.md
 stand in code, where no agreement can override them.
 """
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from adapters.kit.register import Register, SignedAgreement
     from adapters.protocol import OrderedCategory
 
-# DOMAIN.md rule 5: a list of "no perspective" is a removal list.
+# docs/domain.md rule 5: a list of "no perspective" is a removal list.
 _NEVER_RECEIVES: Final = frozenset({"avim", "gateway"})
 # Rule 4: nothing about a person until a statute in force says so; consent cannot give it.
 _ONLY_BY_STATUTE: Final = frozenset({"municipality", "health"})

@@ -19,7 +19,7 @@ REASONS: Final = frozenset(
         "request_mismatch",
         "request_replayed",  # the signed request already served another exchange
         "category_not_requested",
-        "category_never_shared",  # DOMAIN.md rules 5 and 6, which no agreement overrides
+        "category_never_shared",  # docs/domain.md rules 5 and 6, which no agreement overrides
         "no_rule_in_agreement",
         "ground_differs",
         "consent_invalid",

@@ -121,7 +121,7 @@ def verify_cancellation(
 
 
 def _ground_fits(ordered: OrderedCategory) -> bool:
-    # DOMAIN.md rules 1, 2 and 6, which no agreement can override.
+    # docs/domain.md rules 1, 2 and 6, which no agreement can override.
     if ordered.ground == "baseline":
         return ordered.category in BASELINE and ordered.consent is None
     if ordered.ground == "consent":

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import cast
+from typing import TypedDict, cast
 
 from pydantic import JsonValue
 
 from adapters.kit.key_directory import KeyDirectory
-from adapters.kit.keys import Keystore
+from adapters.kit.keys import Keystore, SigningKey
 from adapters.kit.register import Register
 from adapters.kit.session import GatewaySession, Response, SessionError
 from adapters.protocol import ClientIdentifier, Worker
@@ -24,6 +25,16 @@ _UNREACHED = {
     "answer_too_large": "The gateway's answer is larger than any answer may be.",
     "answer_malformed": "The gateway's answer is not the JSON that was expected.",
 }
+
+
+class Addressed(TypedDict):
+    """What every statement of a party to a source begins with."""
+
+    key: SigningKey
+    iss: str
+    aud: str
+    jti: str
+    now: int
 
 
 class Calls:
@@ -46,6 +57,11 @@ class Calls:
         self.party = party
         self._sent: dict[str, str] = {}  # exchange → `jti` of the signed request that made it
 
+    def _addressed(self, source: str) -> Addressed:
+        """Begin a statement to a source: by this party's key, now, with an id of its own."""
+        key, jti = self._keystore.signing("sign"), secrets.token_urlsafe(16)
+        return {"key": key, "iss": self.party, "aud": source, "jti": jti, "now": self._clock()}
+
     async def _call(
         self,
         method: str,
@@ -64,9 +80,7 @@ class Calls:
                 method, path, body, headers, timeout_seconds=_TIMEOUT_SECONDS + wait_seconds
             )
         except SessionError as failure:
-            raise GatewayUnreachable(
-                _UNREACHED.get(failure.code, "The gateway does not answer.")
-            ) from failure
+            raise GatewayUnreachable(_say(failure)) from failure
         if response.status >= 400:
             problem = response.body if isinstance(response.body, dict) else {}
             raise GatewayRefused(response.status, problem)
@@ -77,12 +91,6 @@ class Calls:
         if not isinstance(response.body, dict):
             raise GatewayUnreachable("The gateway's answer has another form than expected.")
         return cast("Body", response.body)
-
-
-def _say(failure: SessionError) -> str:
-    if failure.code == "token_refused" and (failure.status or 0) >= 500:
-        return f"The gateway cannot sign anyone in now; its token endpoint answered {failure.status}."
-    return _UNREACHED.get(failure.code, "The gateway does not answer.")
 
 
 def client_body(client: ClientIdentifier) -> Body:
@@ -98,3 +106,9 @@ def worker_body(worker: Worker) -> Body:
 def instant(at: int) -> str:
     """Write Unix seconds as RFC 3339 UTC, the form of every instant at the edge."""
     return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _say(failure: SessionError) -> str:
+    if failure.code == "token_refused" and (failure.status or 0) >= 500:
+        return f"The gateway cannot sign anyone in now; its token endpoint answered {failure.status}."
+    return _UNREACHED.get(failure.code, "The gateway does not answer.")

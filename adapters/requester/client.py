@@ -13,6 +13,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Iterable
+from typing import NotRequired, TypedDict, Unpack
 
 from pydantic import ValidationError
 
@@ -38,31 +39,33 @@ _POLL_SECONDS = 1.0
 _REQUESTS = "/v1/dossier-requests"
 
 
+class Question(TypedDict):
+    """What a dossier request asks, beside whom it is about.
+
+    `reason` is a word of the agreement. Asked again under the same `idempotency_key`, it is the same
+    request; a fresh one is made where none is given.
+    """
+
+    purpose: str
+    source: str
+    categories: Iterable[Category]
+    worker: Worker
+    reason: NotRequired[str | None]
+    idempotency_key: NotRequired[str | None]
+
+
 class Requester(Desk):
     """One party at one gateway. Safe to share between tasks; the session is the caller's to close."""
 
-    def prepare(
-        self,
-        client: ClientIdentifier,
-        *,
-        purpose: str,
-        source: str,
-        categories: Iterable[Category],
-        worker: Worker,
-        reason: str | None = None,
-        idempotency_key: str | None = None,
-    ) -> PreparedRequest:
+    def prepare(self, client: ClientIdentifier, **question: Unpack[Question]) -> PreparedRequest:
         """Sign a request with this party's key, to be answered under its encryption key."""
-        categories = tuple(categories)
-        now, jti = self._clock(), secrets.token_urlsafe(16)
+        purpose, source, worker = question["purpose"], question["source"], question["worker"]
+        categories, reason = tuple(question["categories"]), question.get("reason")
+        addressed = self._addressed(source)
         signed = make_request(
-            key=self._keystore.signing("sign"),
-            iss=self.party,
-            aud=source,
-            jti=jti,
-            now=now,
+            **addressed,
             # As long as an order may live: an officer at the source may need weeks.
-            exp=now + ORDER_MAX_SECONDS,
+            exp=addressed["now"] + ORDER_MAX_SECONDS,
             purpose=purpose,
             categories=categories,
             client=client,
@@ -78,7 +81,8 @@ class Requester(Desk):
         }
         if reason is not None:
             body["reason"] = reason
-        return PreparedRequest(source, jti, idempotency_key or secrets.token_urlsafe(24), body)
+        key = question.get("idempotency_key") or secrets.token_urlsafe(24)
+        return PreparedRequest(source, addressed["jti"], key, body)
 
     async def send(self, prepared: PreparedRequest, *, wait_seconds: int = 5) -> Exchange:
         """Send a prepared request; sent again it is the same exchange, never a second one.
@@ -99,29 +103,16 @@ class Requester(Desk):
         self,
         client: ClientIdentifier,
         *,
-        purpose: str,
-        source: str,
-        categories: Iterable[Category],
-        worker: Worker,
-        reason: str | None = None,
         wait_seconds: int = 5,
-        idempotency_key: str | None = None,
         patience_seconds: float = 60.0,
         on_progress: Callable[[str, float], None] | None = None,
+        **question: Unpack[Question],
     ) -> Exchange:
         """Ask a source and wait for it: sign, send, and follow a `202` until it is settled.
 
         Raises StillWaiting after `patience_seconds`, with the id to look it up by later.
         """
-        prepared = self.prepare(
-            client,
-            purpose=purpose,
-            source=source,
-            categories=categories,
-            worker=worker,
-            reason=reason,
-            idempotency_key=idempotency_key,
-        )
+        prepared = self.prepare(client, **question)
         try:
             exchange = await self._send_twice(prepared, wait_seconds)
             known, settled = exchange.id, exchange.settled
@@ -170,13 +161,15 @@ class Requester(Desk):
 
     async def acknowledge(self, exchange: str, *, worker: Worker) -> Exchange:
         """Say that the answer arrived whole; the gateway then deletes the sealed bytes."""
-        body: Body = {"worker": worker_body(worker)}
-        return read_exchange(await self._call("POST", f"{_REQUESTS}/{exchange}/acknowledgement", body))
+        return await self._settle(exchange, "acknowledgement", worker)
 
     async def cancel(self, exchange: str, *, worker: Worker) -> Exchange:
         """Take a request back; the source is told to stop."""
+        return await self._settle(exchange, "cancellation", worker)
+
+    async def _settle(self, exchange: str, how: str, worker: Worker) -> Exchange:
         body: Body = {"worker": worker_body(worker)}
-        return read_exchange(await self._call("POST", f"{_REQUESTS}/{exchange}/cancellation", body))
+        return read_exchange(await self._call("POST", f"{_REQUESTS}/{exchange}/{how}", body))
 
     async def open(self, exchange: Exchange, *, source: str, request: str | None = None) -> OpenedDossier:
         """Verify and decrypt an answer; raises ProofRefused, and then nothing was opened.

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 
 import rfc8785
 from pydantic import JsonValue
 
 from adapters.kit.statements import make_consent_statement
+from adapters.kit.strict_json import encode_base64url
 from adapters.protocol import Category, ClientIdentifier, Worker
 from adapters.requester.calls import Body, Calls, client_body, instant, worker_body
 
-# DOMAIN.md rule 9: six months, the rhythm in which the client's plan is evaluated.
+# docs/domain.md rule 9: six months, the rhythm in which the client's plan is evaluated.
 CONSENT_SECONDS = 182 * 24 * 3600
 
 
@@ -100,16 +99,12 @@ class Desk(Calls):
 
         `valid_until` is in Unix seconds, six months from now where it is not given.
         """
+        categories, explicit = tuple(categories), tuple(explicit)
         now = self._clock()
         until = now + CONSENT_SECONDS if valid_until is None else valid_until
-        categories, explicit = tuple(categories), tuple(explicit)
         statements: list[JsonValue] = [
             make_consent_statement(
-                key=self._keystore.signing("sign"),
-                iss=self.party,
-                aud=source,
-                jti=secrets.token_urlsafe(16),
-                now=now,
+                **self._addressed(source),
                 nbf=now,
                 exp=until,
                 purpose=purpose,
@@ -121,22 +116,19 @@ class Desk(Calls):
             )
             for source in sources
         ]
-        return await self._document(
-            "POST",
-            "/v1/consents",
-            {
-                "client": client_body(client),
-                "purpose": purpose,
-                "sources": list(sources),
-                "recipients": list(recipients),
-                "categories": [str(category) for category in categories],
-                "explicit": [str(category) for category in explicit],
-                "valid_until": instant(until),
-                "evidence": dict(evidence),
-                "worker": worker_body(worker),
-                "statements": statements,
-            },
-        )
+        body: Body = {
+            "client": client_body(client),
+            "purpose": purpose,
+            "sources": list(sources),
+            "recipients": list(recipients),
+            "categories": list(map(str, categories)),
+            "explicit": list(map(str, explicit)),
+            "valid_until": instant(until),
+            "evidence": dict(evidence),
+            "worker": worker_body(worker),
+            "statements": statements,
+        }
+        return await self._document("POST", "/v1/consents", body)
 
     async def confirm_consent(self, consent: str, *, worker: Worker) -> Body:
         """Confirm a consent as the second worker; from then on requests may rest on it."""
@@ -160,5 +152,4 @@ class Desk(Calls):
 
 def evidence_digest(evidence: Mapping[str, JsonValue]) -> str:
     """Digest how a consent was given, so that the statement binds it without carrying it (RFC 8785)."""
-    digest = hashlib.sha256(rfc8785.dumps(dict(evidence))).digest()
-    return "sha-256:" + base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    return "sha-256:" + encode_base64url(hashlib.sha256(rfc8785.dumps(dict(evidence))).digest())

@@ -7,8 +7,6 @@ checkpoint (the ledger's own key, pinned in our register) ──▶ root ◀─�
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import hmac
 from collections.abc import Mapping
@@ -20,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from adapters.kit.jose import JoseError, verify
 from adapters.kit.register import Register
+from adapters.kit.strict_json import NotBase64Url, decode_base64url, encode_base64url
 from adapters.kit.transparency import TransparencyError, leaf_hash, verify_checkpoint, verify_inclusion
 from adapters.protocol import TYP_RECEIPT
 from adapters.requester.errors import ProofRefused
@@ -54,7 +53,7 @@ class Receipt(_Signed):
 
 
 class InclusionProof(_Signed):
-    """RFC 9162 §4.12, hashes in standard base64."""
+    """From the leaf to the root of the checkpoint (RFC 6962 §2.1.1); hashes in base64url without padding."""
 
     leaf_index: int
     tree_size: int
@@ -123,15 +122,13 @@ def verify_ledger_proof(receipt: Receipt, proof: LedgerProof, register: Register
 
 def _entry(leaf: LedgerLeaf) -> bytes:
     commitment = hmac.new(_bytes(leaf.salt), rfc8785.dumps(dict(leaf.detail)), hashlib.sha256).digest()
-    return _ENTRY_PREFIX + base64.urlsafe_b64encode(commitment).rstrip(b"=") + b"\n"
+    return _ENTRY_PREFIX + encode_base64url(commitment).encode() + b"\n"
 
 
 def _bytes(encoded: str) -> bytes:
-    # Both alphabets occur: base64url inside a JWS, standard base64 in what C2SP defines.
     try:
-        text = encoded.rstrip("=").replace("-", "+").replace("_", "/")
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except (binascii.Error, ValueError) as malformed:
+        return decode_base64url(encoded)
+    except NotBase64Url as malformed:
         raise ProofRefused(
-            "receipt_invalid", "The receipt holds something that is not base64."
+            "receipt_invalid", "The receipt holds something that is not base64url."
         ) from malformed

@@ -12,7 +12,7 @@ from gateway.ledger.verify import Report, UnverifiedBundle, read_bundle, verify_
 
 async def verify_the_ledger(world: World) -> Facts:
     """Copy the ledger as ASKV, which owes nobody anything, and verify it offline."""
-    facts = Facts()
+    facts = world.take_notes()
     copy = await world.requesters["askv"].copy_ledger()
     file = world.folder / "ledger.json"
     file.write_text(json.dumps(copy.bundle(), indent=1) + "\n", encoding="utf-8")

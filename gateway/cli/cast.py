@@ -94,3 +94,11 @@ SOURCES = (
 def party_name(party: str) -> str:
     """Say a party's name as people know it."""
     return next((one.name for one in PARTIES if one.id == party), party)
+
+
+_IN_ROLE = {"desk": "at the desk", "source_officer": "officer at the source"}
+
+
+def introduce(worker: str, role: str) -> str:
+    """Say who a worker is: the pseudonym, and in what role."""
+    return f"{worker}, {_IN_ROLE.get(role, role)}"

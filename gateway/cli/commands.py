@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from gateway.cli import case, consent, demo, ledger, request, serve, up
+from gateway.cli import case, consent, demo, ledger, operate, policy, request, serve, up
 
 app = typer.Typer(
     name="poort",
@@ -19,8 +19,11 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("up")(up.up)
 app.command("provision")(up.provision_only)
+app.command("health")(operate.health)
+app.command("migrate")(operate.migrate)
 app.add_typer(request.app, name="request")
 app.add_typer(consent.app, name="consent")
 app.add_typer(case.app, name="case")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(policy.app, name="policy")
 app.add_typer(serve.app, name="serve")

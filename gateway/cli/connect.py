@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 
 import typer
 
+from adapters.kit.certificates import connecting
 from adapters.kit.key_directory import KeyDirectory
 from adapters.kit.keys import Keystore, KeystoreError
 from adapters.kit.register import Register, RegisterError
@@ -28,6 +30,12 @@ VARIABLES = (
     "POORT_REQUESTER_KEYS_PASSPHRASE",
     "POORT_REQUESTER_DEPLOYMENT_FOLDER",
 )
+# Beside them, where they are needed: who vouches for the gateway, and the client certificate to show it.
+TLS_VARIABLES = (
+    "POORT_REQUESTER_GATEWAY_CA_FILE",
+    "POORT_REQUESTER_GATEWAY_CERTIFICATE_FILE",
+    "POORT_REQUESTER_GATEWAY_KEY_FILE",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +46,21 @@ class Identity:
     gateway_url: str
     keystore: Keystore
     register: Register
+    tls: ssl.SSLContext | None = None
+    by_certificate: bool = False  # `tls` has a client certificate, which our key list names
 
 
 @asynccontextmanager
 async def connected(identity: Identity) -> AsyncIterator[Requester]:
     """Open a session as this party for the length of an `async with`."""
     session = GatewaySession(
-        identity.gateway_url, identity.party, identity.keystore.signing("sign"), system_clock
+        identity.gateway_url,
+        identity.party,
+        identity.keystore.signing("sign"),
+        system_clock,
+        identity.tls,
+        issuer=identity.register.issuer,
+        by_certificate=identity.by_certificate,
     )
     try:
         directory = KeyDirectory(identity.register, session.fetch_key_list, system_clock)
@@ -108,8 +124,16 @@ def _from_environment() -> Identity:
     if missing:
         raise typer.BadParameter(f"give --sandbox and --as, or set {', '.join(missing)}")
     party, url, keys, passphrase, deployment = (os.environ[name] for name in VARIABLES)
+    ca, certificate, key = (
+        Path(os.environ[name]) if os.environ.get(name) else None for name in TLS_VARIABLES
+    )
     try:
-        return Identity(party, url, Keystore.load(Path(keys), passphrase), Register.load(Path(deployment)))
+        tls = connecting(ca, certificate, key)
+    except (OSError, ValueError) as trouble:
+        fail(f"The files of {', '.join(TLS_VARIABLES)} cannot be used ({type(trouble).__name__}).")
+    try:
+        keystore, register = Keystore.load(Path(keys), passphrase), Register.load(Path(deployment))
+        return Identity(party, url, keystore, register, tls, certificate is not None)
     except KeystoreError as error:
         fail(f"The keys in {keys} cannot be used ({error.code}).")
     except RegisterError as error:

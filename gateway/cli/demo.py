@@ -6,12 +6,17 @@ import asyncio
 import shutil
 import tempfile
 import time
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
+from rich.text import Text
 
-from gateway.cli.present import AS_JSON, err, out, print_json
+from gateway.cli.layout import print_as_is, print_hanging
+from gateway.cli.present import AsJson, err, fail, out, print_json
 
 if TYPE_CHECKING:
     from gateway.cli.provision import Deployment
@@ -19,29 +24,56 @@ if TYPE_CHECKING:
     from gateway.cli.world import World
 
 
+class Engine(StrEnum):
+    """What answers the gateway's questions to the policy."""
+
+    WASM = "wasm"
+    OPA = "opa"
+
+
 def demo(
-    as_json: Annotated[bool, AS_JSON] = False,
+    as_json: AsJson = False,
     folder: Annotated[
         Path | None,
         typer.Option("--folder", help="Keep keys, databases and logs here; else they are removed."),
+    ] = None,
+    policy_engine: Annotated[
+        Engine,
+        typer.Option(help="Who decides: the compiled policy in the gateway, or an OPA server beside it."),
+    ] = Engine.WASM,
+    opa: Annotated[
+        Path | None,
+        typer.Option(envvar="POORT_OPA_BINARY", help="The OPA to run; the one on PATH if not given."),
     ] = None,
 ) -> None:
     """Run the main job, nine steps, on real processes on loopback; exit 0 when every step held.
 
     Gateway, adapters and simulated agencies start on free ports, and end with the command.
     """
+    binary = _opa_binary(opa) if policy_engine is Engine.OPA else None
     where = (folder or Path(tempfile.mkdtemp(prefix="poort-demo-"))).resolve()
-    failed = _run(where, as_json=as_json)
+    failed = _run(where, as_json=as_json, opa=binary)
     if failed is not None:
         # The folder stays: whoever looks for the cause needs its logs.
-        err.print(f"\n[bold red]failed[/]  {failed}", highlight=False)
-        err.print(f"  next step: read the logs in {where / 'logs'}.", highlight=False, soft_wrap=True)
+        err.print()
+        print_as_is(err, f"[bold red]failed[/]  {escape(failed)}")
+        print_as_is(err, Text(f"  next step: read the logs in {where / 'logs'}."))
         raise typer.Exit(1)
     if folder is None:
         shutil.rmtree(where)
 
 
-def _run(folder: Path, *, as_json: bool) -> str | None:
+def _opa_binary(named: Path | None) -> Path:
+    from gateway.cli.opa_server import find_opa
+    from gateway.cli.stack import StackFailed
+
+    try:
+        return find_opa(named)
+    except StackFailed as missing:
+        fail(str(missing))
+
+
+def _run(folder: Path, *, as_json: bool, opa: Path | None) -> str | None:
     """Provision, start, tell the story, stop; return what failed, or None."""
     from gateway.cli.processes import choose_addresses, processes
     from gateway.cli.provision import ProvisionFailed, provision, reserved
@@ -54,28 +86,32 @@ def _run(folder: Path, *, as_json: bool) -> str | None:
             deployment = provision(folder, choose_addresses(), now=system_clock())
             status.update("Starting gateway, adapters and simulated agencies …")
             stack = running(
-                processes(deployment),
+                processes(deployment, opa=opa),
                 folder / "logs",
                 lambda name, seconds: status.update(f"Starting … {name} is ready ({seconds:.1f} s)"),
             )
             with stack:
                 status.stop()
                 ready = time.monotonic() - began
-                return asyncio.run(_tell(deployment, folder, ready, as_json=as_json))
+                return asyncio.run(_tell(deployment, folder, ready, opa=opa is not None, as_json=as_json))
     except (StackFailed, ProvisionFailed) as failed:
         return f"the stack did not start: {failed}"
 
 
-async def _tell(deployment: Deployment, folder: Path, ready: float, *, as_json: bool) -> str | None:
+async def _tell(
+    deployment: Deployment, folder: Path, ready: float, *, opa: bool, as_json: bool
+) -> str | None:
     from gateway.cli.story import STEPS
     from gateway.cli.world import inhabited
 
     if not as_json:
-        out.print("[bold]Dossierpoort[/]: one dossier request, end to end, on real parts.")
-        out.print(
-            f"[dim]{1 + 2 * len(deployment.addresses.adapters)} processes on loopback, ready in"
-            f" {ready:.1f} s. Agencies, people and papers are invented.[/]",
-            highlight=False,
+        print_hanging(out, "", "[bold]Dossierpoort[/]: one dossier request, end to end, on real parts.")
+        print_hanging(
+            out,
+            "",
+            f"[dim]{1 + opa + 2 * len(deployment.addresses.adapters)} processes on loopback"
+            f"{', OPA among them' if opa else ''}, ready in {ready:.1f} s."
+            " Agencies, people and papers are invented.[/]",
         )
     told: list[dict[str, Any]] = []
     began = time.monotonic()
@@ -87,10 +123,12 @@ async def _tell(deployment: Deployment, folder: Path, ready: float, *, as_json: 
     if as_json:
         print_json({"completed": failed is None, "failed": failed, "steps": told})
     elif failed is None:
-        out.print(
-            f"\n[bold green]All {len(STEPS)} steps held[/] in {time.monotonic() - began:.1f} s."
+        out.print()
+        print_hanging(
+            out,
+            "",
+            f"[bold green]All {len(STEPS)} steps held[/] in {time.monotonic() - began:.1f} s."
             " `poort up` keeps the same stack running; docs/tutorial.md goes on from there.",
-            highlight=False,
         )
     return failed
 
@@ -98,18 +136,22 @@ async def _tell(deployment: Deployment, folder: Path, ready: float, *, as_json: 
 async def _one(step: Step, world: World, told: list[dict[str, Any]], *, as_json: bool) -> str | None:
     from adapters.requester import RequesterError
     from gateway.cli.facts import StepFailed
-    from gateway.cli.transcript import print_facts, print_step
+    from gateway.cli.transcript import print_seconds, print_step, print_told
 
     if not as_json:
         print_step(out, step)
+        world.on_told = partial(print_told, out)
     began = time.monotonic()
-    try:
-        with err.status("…"):
+    # On the console that the story is told on, so that the line below it moves down as the story grows.
+    with (err if as_json else out).status("…") as status:
+        if not as_json:
+            world.on_wait = lambda sentence: status.update(f"{sentence} …")
+        try:
             facts = await step.run(world)
-    except (StepFailed, RequesterError) as failure:
-        return f"step {step.number}, {step.title}: {failure}"
+        except (StepFailed, RequesterError) as failure:
+            return f"step {step.number}, {step.title}: {failure}"
     seconds = time.monotonic() - began
     told.append({"step": step.number, "title": step.title, "seconds": round(seconds, 3), **facts.as_json()})
     if not as_json:
-        print_facts(out, facts, seconds)
+        print_seconds(out, seconds)
     return None

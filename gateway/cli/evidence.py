@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import secrets
 
 from pydantic import JsonValue
 
@@ -27,6 +28,7 @@ def signed_on_paper(staff: str, language: str, *, interpreter: str | None = None
         "notice": notice(language),
         "staff": staff,
         "teach_back": "understood",
+        "salt": secrets.token_urlsafe(16),
     }
     if interpreter is not None:
         evidence["interpreter"] = interpreter

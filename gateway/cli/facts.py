@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
+    from adapters.protocol import Worker
     from adapters.requester import Exchange, GatewayRefused, OpenedDossier
 
 
@@ -15,9 +17,13 @@ class StepFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One dossier request that was answered, and how long the answer took."""
+    """One dossier request as it stood at a moment, and how long its answer took.
+
+    `later`: the source needed longer, and this is what came of a request that was told of before.
+    """
 
     by: str
+    worker: Worker
     source: str
     purpose: str
     categories: tuple[str, ...]
@@ -25,12 +31,14 @@ class Asked:
     exchange: Exchange
     dossier: OpenedDossier | None
     remark: str = ""
+    later: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Say it to a machine: without the bytes of documents."""
         answer = self.exchange.answer
         return {
             "by": self.by,
+            "worker": self.worker.id,
             "source": self.source,
             "purpose": self.purpose,
             "categories": list(self.categories),
@@ -58,20 +66,13 @@ class Denied:
     what: str
     status: int
     code: str
-    title: str
+    message: str
     paragraph: str | None
 
     @classmethod
     def of(cls, by: str, what: str, refused: GatewayRefused) -> Denied:
         """Keep what the gateway's problem document said."""
-        return cls(
-            by,
-            what,
-            refused.status,
-            refused.code,
-            str(refused.problem.get("detail", refused.message)),
-            refused.paragraph,
-        )
+        return cls(by, what, refused.status, refused.code, refused.message, refused.paragraph)
 
     def as_json(self) -> dict[str, Any]:
         """Say it to a machine."""
@@ -80,23 +81,33 @@ class Denied:
             "what": self.what,
             "status": self.status,
             "code": self.code,
-            "title": self.title,
+            "message": self.message,
             "paragraph": self.paragraph,
         }
 
 
+Told: TypeAlias = "Asked | Denied | str"
+
+
 @dataclass(slots=True)
 class Facts:
-    """What a step found out, in the order in which it happened."""
+    """What a step found out, in the order in which it happened; `on_told` hears of each at once."""
 
-    told: list[Asked | Denied | str] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
     values: dict[str, Any] = field(default_factory=dict)
+    on_told: Callable[[Told], None] | None = None
+
+    def tell(self, one: Told) -> None:
+        """Note what happened."""
+        self.told.append(one)
+        if self.on_told is not None:
+            self.on_told(one)
 
     def check(self, holds: bool, sentence: str) -> None:
         """Note that something was verified; raise StepFailed if it does not hold."""
         if not holds:
             raise StepFailed(f"this does not hold: {sentence}")
-        self.told.append(sentence)
+        self.tell(sentence)
 
     @property
     def asked(self) -> list[Asked]:

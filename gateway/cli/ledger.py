@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
+from rich.text import Text
 
-from gateway.cli.present import AS_JSON, AS_PARTY, SANDBOX, err, out, print_json, read_json_file, run
+from gateway.cli.acting import Acting, AsParty, Sandbox
+from gateway.cli.layout import print_as_is, print_hanging
+from gateway.cli.present import AsJson, err, out, print_json, read_json_file
 
 if TYPE_CHECKING:
+    from adapters.requester import Requester
     from adapters.requester.ledger_copy import LedgerCopy
 
 app = typer.Typer(no_args_is_help=True, help="The ledger: copy it, and check a copy offline.")
@@ -19,31 +25,29 @@ app = typer.Typer(no_args_is_help=True, help="The ledger: copy it, and check a c
 @app.command(epilog="Example: poort ledger export ledger.json --sandbox var/sandbox.json --as askv")
 def export(
     file: Annotated[Path, typer.Argument(help="Where to write it; an existing file is not replaced.")],
-    sandbox: Annotated[Path | None, SANDBOX] = None,
-    as_party: Annotated[str | None, AS_PARTY] = None,
-    as_json: Annotated[bool, AS_JSON] = False,
+    sandbox: Sandbox = None,
+    as_party: AsParty = None,
+    as_json: AsJson = False,
 ) -> None:
     """Copy the ledger from the gateway into a file. Any party may; nothing in it is personal."""
-    from gateway.cli.connect import connected, identify
-
     if file.exists():
         raise typer.BadParameter(f"{file} is there already; name another file")
-    identity = identify(sandbox, as_party)
+    acting = Acting(sandbox, as_party, as_json)
 
-    async def work() -> LedgerCopy:
-        async with connected(identity) as requester:
-            with err.status("Copying the ledger …") as status:
-                return await requester.copy_ledger(
-                    lambda here, size: status.update(f"Copying the ledger … {here} of {size} entries")
-                )
+    async def work(requester: Requester) -> LedgerCopy:
+        with err.status("Copying the ledger …") as status:
+            return await requester.copy_ledger(
+                lambda here, size: status.update(f"Copying the ledger … {here} of {size} entries")
+            )
 
-    copy = run(work(), as_json=as_json)
+    copy, vkey = acting.run(work), acting.identity.register.ledger_vkey
     file.write_text(json.dumps(copy.bundle(), indent=1) + "\n", encoding="utf-8")
     if as_json:
-        print_json({"file": str(file), "entries": len(copy.entries), "vkey": identity.register.ledger_vkey})
+        print_json({"file": str(file), "entries": len(copy.entries), "vkey": vkey})
     else:
-        out.print(f"Wrote {len(copy.entries)} entries to {file}. Check it with:")
-        out.print(f"  poort ledger verify {file} --vkey '{identity.register.ledger_vkey}'", soft_wrap=True)
+        print_as_is(out, f"Wrote {len(copy.entries)} entries to {escape(str(file))}. Check it with:")
+        command = shlex.join(["poort", "ledger", "verify", str(file), "--vkey", vkey])
+        print_as_is(out, Text(f"  {command}"))
 
 
 @app.command(
@@ -60,7 +64,7 @@ def verify(
         list[Path] | None,
         typer.Option(help="A checkpoint that you kept: nothing before it may have changed."),
     ] = None,
-    as_json: Annotated[bool, AS_JSON] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Recompute the whole ledger from a file and a public key; no network, no gateway."""
     from gateway.ledger import LedgerDoesNotVerify
@@ -73,8 +77,12 @@ def verify(
         if as_json:
             print_json({"verified": False, "reason": str(refused)})
         else:
-            err.print(f"[bold red]does not verify[/]  {refused}", highlight=False)
-            err.print("  next step: keep the file and the key, and show both to the data-protection officer.")
+            print_hanging(err, "[bold red]does not verify[/]  ", escape(str(refused)))
+            print_hanging(
+                err,
+                "  next step: ",
+                "keep the file and the key, and show both to the data-protection officer.",
+            )
         raise typer.Exit(1) from None
     except OSError as unreadable:
         raise typer.BadParameter(f"{unreadable.filename} cannot be read") from None
@@ -82,9 +90,12 @@ def verify(
         size, origin = report.checkpoint.size, report.checkpoint.origin
         print_json({"verified": True, "origin": origin, "entries": size, "earlier": list(report.earlier)})
         return
-    out.print(f"[bold green]verified[/]  {report.checkpoint.size} entries of {report.checkpoint.origin}")
+    print_as_is(
+        out,
+        f"[bold green]verified[/]  {report.checkpoint.size} entries of {escape(report.checkpoint.origin)}",
+    )
     for size in report.earlier:
-        out.print(f"  continues the checkpoint of {size} entries that you kept")
+        print_as_is(out, f"  continues the checkpoint of {size} entries that you kept")
 
 
 def _vkey_of(register: Path | None) -> str:

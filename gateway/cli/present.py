@@ -6,11 +6,13 @@ import asyncio
 import json
 from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
+
+from gateway.cli.layout import article, print_hanging
 
 if TYPE_CHECKING:
     from adapters.requester import RequesterError
@@ -21,19 +23,7 @@ out = Console()
 # Errors and progress go here, so that `--json` on standard output stays one JSON document.
 err = Console(stderr=True)
 
-SANDBOX = typer.Option(
-    "--sandbox",
-    envvar="POORT_SANDBOX",
-    help="The file that `poort up` writes. Without it the POORT_REQUESTER_… variables count.",
-)
-AS_PARTY = typer.Option("--as", envvar="POORT_AS", help="The party to act for, as the sandbox names it.")
-AS_JSON = typer.Option("--json", help="Print one JSON document, for machines.")
-CLIENT = typer.Option(
-    "--client",
-    help="Who it is about: a persona of the sandbox (`amina`), `v-number:…` or `party-number:…`;"
-    " `-` reads it from standard input, where no shell history keeps it.",
-)
-WORKER = typer.Option("--worker", help="The worker who acts: a pseudonym of your party.")
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, for machines.")]
 
 
 def run(work: Coroutine[Any, Any, T], *, as_json: bool) -> T:
@@ -55,16 +45,16 @@ def fail_with(error: RequesterError, *, as_json: bool) -> NoReturn:
         problem = {"code": error.code, "message": error.message, "next_step": error.next_step}
         print_json(problem | ({"paragraph": paragraph} if paragraph else {}))
     else:
-        err.print(f"[bold red]{error.code}[/]  {error.message}", highlight=False)
+        print_hanging(err, f"[bold red]{error.code}[/]  ", escape(error.message))
         if paragraph:
-            err.print(f"  agreement: {paragraph}", highlight=False)
-        err.print(f"  next step: {error.next_step}", highlight=False)
+            print_hanging(err, "  rests on: ", escape(article(paragraph)))
+        print_hanging(err, "  next step: ", escape(error.next_step))
     raise typer.Exit(1)
 
 
 def fail(message: str) -> NoReturn:
     """Print what went wrong outside the gateway, and leave with exit code 1."""
-    err.print(f"[bold red]failed[/]  {message}", highlight=False)
+    err.print(f"[bold red]failed[/]  {escape(message)}", highlight=False, soft_wrap=True)
     raise typer.Exit(1)
 
 
@@ -78,10 +68,9 @@ def print_document(document: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(document)
         return
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    width = max(map(len, document), default=0)
     for name, value in document.items():
-        table.add_row(f"[dim]{name}[/]", _text(value))
-    out.print(table)
+        print_hanging(out, f"[dim]{name:<{width}}[/]  ", escape(_text(value)))
 
 
 def read_json_file(path: Path) -> Any:

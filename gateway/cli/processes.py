@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from gateway.cli.cast import SOURCES
+from gateway.cli.opa_server import beside
 from gateway.cli.provision import GATEWAY, Addresses, Deployment, gateway_environment
 from gateway.cli.stack import Process, free_ports
+from gateway.clock import system_clock
 
 
 def choose_addresses(gateway_port: int | None = None) -> Addresses:
@@ -21,12 +25,18 @@ def choose_addresses(gateway_port: int | None = None) -> Addresses:
     )
 
 
-def processes(deployment: Deployment) -> list[Process]:
-    """List gateway, adapters and simulated agencies; each gets its own keys and nobody else's."""
+def processes(deployment: Deployment, *, opa: Path | None = None) -> list[Process]:
+    """List gateway, adapters and simulated agencies; each gets its own keys and nobody else's.
+
+    `opa`: a program that decides beside the gateway, in place of the compiled policy inside it.
+    """
     addresses = deployment.addresses
-    started = [
-        Process(GATEWAY, ("serve", "gateway"), f"{addresses.gateway}/readyz", gateway_environment(deployment))
-    ]
+    settings = gateway_environment(deployment)
+    started = [Process(GATEWAY, ("serve", "gateway"), f"{addresses.gateway}/readyz", settings)]
+    if opa is not None:
+        server, settings_for_it = beside(deployment, opa, now=system_clock())
+        settings |= settings_for_it
+        started.append(server)
     for source in SOURCES:
         adapter, simulator = addresses.adapters[source.name], addresses.simulators[source.name]
         started.append(

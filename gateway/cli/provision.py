@@ -2,6 +2,7 @@
 
     var/keys/<holder>/keystore.json     private keys, encrypted, mode 0700; read by that holder alone
     var/deployment/<holder>/            public: register, agreement, signatures (the gateway: key lists)
+    var/tls/                            where asked for: a throw-away authority's certificates
 
 Every holder has its own copy, so that trust in a key never comes from where the message came from.
 """
@@ -12,7 +13,7 @@ import fcntl
 import json
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Any
 
 from adapters.kit.keys import Keystore
 from adapters.kit.register import agreement_digest, sign_agreement, sign_key_list
+from gateway.cli.authority import write_certificates
 from gateway.cli.cast import PARTIES, SOURCES
 from gateway.ledger.checkpoint import LedgerSigner
 
@@ -27,7 +29,7 @@ GATEWAY = "gateway"
 AGREEMENT = Path(__file__).resolve().parents[2] / "policies" / "agreement" / "agreement.json"
 # A demonstration's keys: as long as the longest stay in the shelter.
 _KEY_SECONDS = 550 * 24 * 3600
-_GATEWAY_USES = ("identity", "order", "receipt", "token")
+_GATEWAY_USES = ("identity", "order", "receipt", "token", "bundle")
 _PARTY_USES = ("identity", "sign", "encrypt")
 
 
@@ -84,8 +86,18 @@ def reserved(folder: Path) -> Iterator[None]:
         yield
 
 
-def provision(folder: Path, addresses: Addresses, *, now: int, agreement: Path = AGREEMENT) -> Deployment:
+def provision(
+    folder: Path,
+    addresses: Addresses,
+    *,
+    now: int,
+    agreement: Path = AGREEMENT,
+    tls: Mapping[str, Sequence[str]] | None = None,
+) -> Deployment:
     """Make all keys anew and sign with them; what an earlier run left in `folder` is removed first.
+
+    `tls` (holder → the host names it serves under, perhaps none) makes certificates as well; those of
+    parties go into their key lists.
 
     Only what provisioning itself makes is removed: keys, deployment and the gateway's database,
     which without the earlier keys is of no use to anyone.
@@ -104,7 +116,11 @@ def provision(folder: Path, addresses: Addresses, *, now: int, agreement: Path =
         ).encode()
         for party in PARTIES
     }
-    lists = {f"key-lists/{name}.jws": _key_list(name, stores[name], now).encode() for name in stores}
+    shown = write_certificates(folder / "tls", tls, now=now) if tls is not None else {}
+    lists = {
+        f"key-lists/{name}.jws": _key_list(name, stores[name], now, shown.get(name)).encode()
+        for name in stores
+    }
     for name, holder in holders.items():
         files = public | lists if name == GATEWAY else public
         for path, content in files.items():
@@ -132,7 +148,7 @@ def gateway_environment(deployment: Deployment) -> dict[str, str]:
 
 def _clear(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for made in ("keys", "deployment"):
+    for made in ("keys", "deployment", "tls"):
         if (folder / made).is_symlink():
             raise ProvisionFailed(f"{folder / made} is a link. Remove it, or choose another folder.")
         shutil.rmtree(folder / made, ignore_errors=True)
@@ -182,7 +198,7 @@ def _register(stores: Mapping[str, Keystore], issuer: str, digest: str) -> dict[
     }
 
 
-def _key_list(name: str, keystore: Keystore, now: int) -> str:
+def _key_list(name: str, keystore: Keystore, now: int, tls: str | None) -> str:
     return sign_key_list(
         key=keystore.signing("identity"),
         party=name,
@@ -191,6 +207,7 @@ def _key_list(name: str, keystore: Keystore, now: int) -> str:
         exp=now + _KEY_SECONDS,
         # The identity key signs this list and the agreement, and stands in the register alone.
         keys=[(use, keystore.public(use)) for use in keystore.uses if use != "identity"],
+        tls=[] if tls is None else [tls],
     )
 
 

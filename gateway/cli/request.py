@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
-from gateway.cli.present import AS_JSON, AS_PARTY, CLIENT, SANDBOX, WORKER, err, fail, out, print_json, run
+from gateway.cli.acting import Acting, AsParty, ByWorker, Client, Sandbox, read_categories
+from gateway.cli.layout import print_as_is, print_hanging
+from gateway.cli.present import AsJson, err, fail, out, print_json
 
 if TYPE_CHECKING:
     from adapters.requester import Exchange, OpenedDossier, Requester
 
 app = typer.Typer(no_args_is_help=True, help="Ask a source for parts of a client's dossier.")
+ExchangeId = Annotated[str, typer.Argument(metavar="ID", help="The id of the request, which `ask` printed.")]
 SaveTo = Annotated[
     Path | None, typer.Option("--save-to", help="A folder for the opened documents; made if needed.")
 ]
@@ -26,8 +30,8 @@ SaveTo = Annotated[
     " --category perspective --category partners --category decisions"
 )
 def ask(
-    client: Annotated[str, CLIENT],
-    worker: Annotated[str, WORKER],
+    client: Client,
+    worker: ByWorker,
     purpose: Annotated[str, typer.Option(help="A purpose of the agreement, for example legal_screening.")],
     source: Annotated[str, typer.Option(help="The party that is asked, for example ind.")],
     category: Annotated[list[str], typer.Option(help="What is asked for; repeat it for more.")],
@@ -38,132 +42,101 @@ def ask(
         str | None, typer.Option(help="Your own key for this request; asked again, it is the same one.")
     ] = None,
     save_to: SaveTo = None,
-    sandbox: Annotated[Path | None, SANDBOX] = None,
-    as_party: Annotated[str | None, AS_PARTY] = None,
-    as_json: Annotated[bool, AS_JSON] = False,
+    sandbox: Sandbox = None,
+    as_party: AsParty = None,
+    as_json: AsJson = False,
 ) -> None:
     """Ask, wait for the answer, verify it and open it."""
-    from adapters.protocol import Category
-    from gateway.cli.connect import connected, find_client, find_worker, identify
+    acting = Acting(sandbox, as_party, as_json)
+    who, by, categories = acting.client(client), acting.worker(worker), read_categories(category)
 
-    identity = identify(sandbox, as_party)
-    who, acting = find_client(client, sandbox), find_worker(worker, identity.party, sandbox)
-    unknown = set(category) - {known.value for known in Category}
-    if unknown:
-        raise typer.BadParameter(f"no such category: {', '.join(sorted(unknown))}")
+    async def work(requester: Requester) -> tuple[Exchange, OpenedDossier | None]:
+        with _progress(as_json) as on_progress:
+            exchange = await requester.request_dossier(
+                who,
+                purpose=purpose,
+                source=source,
+                categories=categories,
+                worker=by,
+                reason=reason,
+                wait_seconds=wait,
+                idempotency_key=idempotency_key,
+                patience_seconds=patience,
+                on_progress=on_progress,
+            )
+        return exchange, await _open(requester, exchange, source)
 
-    async def work() -> tuple[Exchange, OpenedDossier | None]:
-        async with connected(identity) as requester:
-            with _progress(as_json) as on_progress:
-                exchange = await requester.request_dossier(
-                    who,
-                    purpose=purpose,
-                    source=source,
-                    categories=[Category(name) for name in category],
-                    worker=acting,
-                    reason=reason,
-                    wait_seconds=wait,
-                    idempotency_key=idempotency_key,
-                    patience_seconds=patience,
-                    on_progress=on_progress,
-                )
-            return exchange, await _open(requester, exchange, source)
-
-    _show(*run(work(), as_json=as_json), save_to=save_to, as_json=as_json)
+    _show(*acting.run(work), source, save_to=save_to, as_json=as_json)
 
 
 @app.command(epilog="Example: poort request show aBcD… --source ind --sandbox var/sandbox.json --as askv")
 def show(
-    exchange: Annotated[str, typer.Argument(help="The id that `ask` printed.")],
+    exchange: ExchangeId,
     source: Annotated[str, typer.Option(help="The party that was asked.")],
     save_to: SaveTo = None,
-    sandbox: Annotated[Path | None, SANDBOX] = None,
-    as_party: Annotated[str | None, AS_PARTY] = None,
-    as_json: Annotated[bool, AS_JSON] = False,
+    sandbox: Sandbox = None,
+    as_party: AsParty = None,
+    as_json: AsJson = False,
 ) -> None:
     """Look at a request again, and open what may be handed over now."""
-    from gateway.cli.connect import connected, identify
 
-    identity = identify(sandbox, as_party)
+    async def work(requester: Requester) -> tuple[Exchange, OpenedDossier | None]:
+        found = await requester.get(exchange)
+        return found, await _open(requester, found, source)
 
-    async def work() -> tuple[Exchange, OpenedDossier | None]:
-        async with connected(identity) as requester:
-            found = await requester.get(exchange)
-            return found, await _open(requester, found, source)
-
-    _show(*run(work(), as_json=as_json), save_to=save_to, as_json=as_json)
+    found = Acting(sandbox, as_party, as_json).run(work)
+    _show(*found, source, save_to=save_to, as_json=as_json)
 
 
 @app.command()
 def acknowledge(
-    exchange: Annotated[str, typer.Argument(help="The id of the request.")],
-    worker: Annotated[str, WORKER],
-    sandbox: Annotated[Path | None, SANDBOX] = None,
-    as_party: Annotated[str | None, AS_PARTY] = None,
-    as_json: Annotated[bool, AS_JSON] = False,
+    exchange: ExchangeId,
+    worker: ByWorker,
+    sandbox: Sandbox = None,
+    as_party: AsParty = None,
+    as_json: AsJson = False,
 ) -> None:
     """Say that the answer arrived whole; the gateway then deletes the sealed bytes."""
-    _settle("acknowledge", exchange, worker, sandbox, as_party, as_json)
+    acting = Acting(sandbox, as_party, as_json)
+    by = acting.worker(worker)
+    settled = acting.run(lambda requester: requester.acknowledge(exchange, worker=by))
+    _show(settled, None, None, save_to=None, as_json=as_json)
 
 
 @app.command()
 def cancel(
-    exchange: Annotated[str, typer.Argument(help="The id of the request.")],
-    worker: Annotated[str, WORKER],
-    sandbox: Annotated[Path | None, SANDBOX] = None,
-    as_party: Annotated[str | None, AS_PARTY] = None,
-    as_json: Annotated[bool, AS_JSON] = False,
+    exchange: ExchangeId,
+    worker: ByWorker,
+    sandbox: Sandbox = None,
+    as_party: AsParty = None,
+    as_json: AsJson = False,
 ) -> None:
     """Take a request back; the source is told to stop."""
-    _settle("cancel", exchange, worker, sandbox, as_party, as_json)
+    acting = Acting(sandbox, as_party, as_json)
+    by = acting.worker(worker)
+    settled = acting.run(lambda requester: requester.cancel(exchange, worker=by))
+    _show(settled, None, None, save_to=None, as_json=as_json)
 
 
 @app.command()
 def receipt(
-    exchange: Annotated[str, typer.Argument(help="The id of the request.")],
-    sandbox: Annotated[Path | None, SANDBOX] = None,
-    as_party: Annotated[str | None, AS_PARTY] = None,
-    as_json: Annotated[bool, AS_JSON] = False,
+    exchange: ExchangeId, sandbox: Sandbox = None, as_party: AsParty = None, as_json: AsJson = False
 ) -> None:
     """Fetch the receipt and prove, with the ledger's public key, that the ledger holds it."""
-    from gateway.cli.connect import connected, identify
-
-    identity = identify(sandbox, as_party)
-
-    async def work() -> Any:
-        async with connected(identity) as requester:
-            return await requester.receipt(exchange)
-
-    proven = run(work(), as_json=as_json)
+    proven = Acting(sandbox, as_party, as_json).run(lambda requester: requester.receipt(exchange))
     if as_json:
         print_json(proven.proof.model_dump())
         return
-    out.print(
+    print_hanging(
+        out,
+        "",
         f"Entry {proven.receipt.ledger.index} of a ledger of {proven.tree_size}: signature, commitment,"
-        " inclusion proof and checkpoint hold."
+        " inclusion proof and checkpoint hold.",
     )
 
 
 async def _open(requester: Requester, exchange: Exchange, source: str) -> OpenedDossier | None:
     return await requester.open(exchange, source=source) if exchange.answer is not None else None
-
-
-def _settle(
-    what: str, exchange: str, worker: str, sandbox: Path | None, as_party: str | None, as_json: bool
-) -> None:
-    from gateway.cli.connect import connected, find_worker, identify
-
-    identity = identify(sandbox, as_party)
-    acting = find_worker(worker, identity.party, sandbox)
-
-    async def work() -> Exchange:
-        async with connected(identity) as requester:
-            if what == "cancel":
-                return await requester.cancel(exchange, worker=acting)
-            return await requester.acknowledge(exchange, worker=acting)
-
-    settled = run(work(), as_json=as_json)
-    _show(settled, None, save_to=None, as_json=as_json)
 
 
 @contextlib.contextmanager
@@ -179,16 +152,23 @@ def _progress(as_json: bool) -> Iterator[Any]:
         yield on_progress
 
 
-def _show(exchange: Exchange, dossier: OpenedDossier | None, *, save_to: Path | None, as_json: bool) -> None:
+def _show(
+    exchange: Exchange,
+    dossier: OpenedDossier | None,
+    source: str | None,
+    *,
+    save_to: Path | None,
+    as_json: bool,
+) -> None:
     saved = _save(dossier, save_to) if dossier is not None and save_to is not None else []
     if as_json:
         print_json(exchange.model_dump(mode="json") | {"saved": [str(path) for path in saved]})
         return
     from gateway.cli.transcript import print_exchange
 
-    print_exchange(out, exchange, dossier)
+    print_exchange(out, exchange, dossier, source)
     for path in saved:
-        out.print(f"  saved {path}")
+        print_as_is(out, f"  saved {escape(str(path))}")
 
 
 def _save(dossier: OpenedDossier, folder: Path) -> list[Path]:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+if TYPE_CHECKING:
+    from adapters.settings import AdapterSettings
+    from gateway.settings import Settings
+
 app = typer.Typer(no_args_is_help=True, help="Run one process: the gateway, an adapter, a simulated agency.")
 NAMES = ("ind", "dtv", "vvs")
+# Where containers get what may stand in no environment: one file per setting, named as its variable.
+SECRETS = Path("/run/secrets")
 Name = Annotated[str, typer.Argument(help="ind, dtv or vvs")]
 
 
@@ -16,10 +23,9 @@ Name = Annotated[str, typer.Argument(help="ind, dtv or vvs")]
 def gateway() -> None:
     """Run the gateway; settings in POORT_…"""
     from gateway.app import create_app
-    from gateway.settings import Settings
 
-    settings = Settings()
-    _serve(create_app(settings), settings.host, settings.port)
+    settings = gateway_settings()
+    _serve(create_app(settings), settings.host, settings.port, _tls(settings, client_required=False))
 
 
 @app.command()
@@ -29,21 +35,34 @@ def adapter(name: Name) -> None:
 
     from adapters.settings import AdapterSettings
 
-    settings = AdapterSettings()
+    settings = AdapterSettings(_secrets_dir=secrets_folder())
     service = import_module(f"adapters.{_known(name)}.service")
-    _serve(service.create_app(settings), settings.host, settings.port)
+    # Only the gateway has business here, so where certificates are asked for, none means no entry.
+    _serve(service.create_app(settings), settings.host, settings.port, _tls(settings, client_required=True))
 
 
 @app.command()
 def simulator(name: Name) -> None:
-    """Run the simulated system of one agency; port in POORT_SIMULATOR_PORT."""
+    """Run the simulated system of one agency; POORT_SIMULATOR_PORT and, not to stay on loopback, …_HOST."""
     from importlib import import_module
 
     module = import_module(f"adapters.{_known(name)}.simulator")
     port = os.environ.get("POORT_SIMULATOR_PORT", "")
     if not port.isdigit():
         raise typer.BadParameter("set POORT_SIMULATOR_PORT to the port to listen on")
-    _serve(module.create_app(), "127.0.0.1", int(port))
+    _serve(module.create_app(), os.environ.get("POORT_SIMULATOR_HOST", "127.0.0.1"), int(port), {})
+
+
+def gateway_settings() -> Settings:
+    """Read the gateway's settings from its environment and, in a container, from its secrets."""
+    from gateway.settings import Settings
+
+    return Settings(_secrets_dir=secrets_folder())
+
+
+def secrets_folder() -> Path | None:
+    """Return the folder of secrets if there is one."""
+    return SECRETS if SECRETS.is_dir() else None
 
 
 def _known(name: str) -> str:
@@ -52,18 +71,33 @@ def _known(name: str) -> str:
     return name
 
 
-def _serve(app_to_serve: Any, host: str, port: int) -> None:
+def _tls(settings: Settings | AdapterSettings, *, client_required: bool) -> dict[str, Any]:
+    from gateway.http.tls import listening
+
+    return listening(
+        settings.tls_certificate_file,
+        settings.tls_key_file,
+        settings.tls_client_ca_file,
+        client_required=client_required,
+    )
+
+
+def _serve(app_to_serve: Any, host: str, port: int, tls: dict[str, Any]) -> None:
     import uvicorn
 
-    # The access log would hold paths with ids; the gateway writes its own line per request.
-    uvicorn.run(
-        app_to_serve,
-        host=host,
-        port=port,
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        date_header=False,
-        loop="uvloop",
-        http="httptools",
-    )
+    uvicorn.run(app_to_serve, host=host, port=port, loop="uvloop", **server_options(tls))
+
+
+def server_options(tls: dict[str, Any]) -> dict[str, Any]:
+    """Return uvicorn's settings that every process of ours shares; `tls` as `gateway.http.tls` makes it."""
+    return {
+        # The access log would hold paths with ids; the gateway writes its own line per request.
+        "access_log": False,
+        "log_level": "warning",
+        "server_header": False,
+        "date_header": False,
+        # Else X-Forwarded-For would replace the peer's address, by which we know the hop that ends TLS.
+        "proxy_headers": False,
+        "http": "httptools",
+        **tls,
+    }

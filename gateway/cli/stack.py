@@ -37,12 +37,13 @@ class StackFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One process to run: `poort <arguments>`, ready when GET of `ready_url` answers 200."""
+    """One process to run, `poort <arguments>` if not another program; ready when `ready_url` answers 200."""
 
     name: str
     arguments: tuple[str, ...]
     ready_url: str
     environment: Mapping[str, str] = field(repr=False)
+    program: tuple[str, ...] = (sys.executable, "-m", "gateway.cli")
 
 
 class Stack:
@@ -105,8 +106,8 @@ class Stack:
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         with self.log(process.name).open("wb") as log:
             # A session of its own: Ctrl-C in the terminal reaches us, and we stop it in our order.
-            return subprocess.Popen(  # noqa: S603  # our own interpreter, arguments of our own
-                [sys.executable, "-m", "gateway.cli", *process.arguments],
+            return subprocess.Popen(  # noqa: S603  # a program that the composing command chose
+                [*process.program, *process.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -70,7 +70,7 @@ STEPS: tuple[Step, ...] = (
     Step(
         7,
         "The agreement says no",
-        "The aliens police asks for supervision; the municipality asks for the baseline.",
+        "The aliens police (AVIM) asks for supervision; the municipality asks for the baseline.",
         ask_beyond_the_agreement,
     ),
     Step(

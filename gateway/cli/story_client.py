@@ -6,8 +6,10 @@ import asyncio
 import sqlite3
 import time
 from contextlib import closing
+from dataclasses import replace
 
 from adapters.protocol import ClientIdentifier, Role
+from gateway.cli.cast import introduce
 from gateway.cli.evidence import signed_on_paper
 from gateway.cli.facts import Asked, Facts, StepFailed
 from gateway.cli.world import (
@@ -26,22 +28,29 @@ from gateway.cli.world import (
 
 async def open_a_case(world: World) -> Facts:
     """Open a case for VluchtelingenWerk on the client's mandate; bring in Goedwerk."""
-    facts, vw = Facts(), world.vluchtelingenwerk
+    facts, vw = world.take_notes(), world.vluchtelingenwerk
     desk, second = worker_of(VW, Role.DESK), worker_of(VW, Role.DESK, 1)
-    manager = worker_of(VW, Role.CASEMANAGER)
+    manager, asking = worker_of(VW, Role.CASEMANAGER), worker_of(VW, Role.CASEWORKER)
 
     before = await world.ask(facts, VW, world.amina, BASELINE, remark="before there is a case")
     facts.check(before.exchange.state == "nothing_to_share", "without a case there is nothing to share")
 
     case = await _case(world, world.amina)
-    facts.check(case["state"] == "pending", f"{desk.id} opened the case; it waits for a second worker")
+    facts.check(
+        case["state"] == "pending",
+        f"{introduce(desk.id, desk.role)}, opened the case for {introduce(asking.id, asking.role)};"
+        " it waits for a second worker",
+    )
     pending = await world.ask(facts, VW, world.amina, BASELINE, remark="while the mandate is unconfirmed")
     facts.check(pending.exchange.state == "nothing_to_share", "an unconfirmed case involves nobody")
     await expect_refusal(
-        facts, VW, "the same worker confirms", vw.confirm_case(str(case["id"]), worker=desk), "same_worker"
+        facts, VW, f"{desk.id} confirms it too", vw.confirm_case(str(case["id"]), worker=desk), "same_worker"
     )
     confirmed = await vw.confirm_case(str(case["id"]), worker=second)
-    facts.check(confirmed["state"] == "active", f"{second.id} confirmed the mandate; the case is active")
+    facts.check(
+        confirmed["state"] == "active",
+        f"{introduce(second.id, second.role)}, confirmed the mandate; the case is active",
+    )
 
     invitation = await vw.invite_partner(str(case["id"]), "goedwerk", worker=manager)
     joined = await world.requesters["goedwerk"].accept_invitation(
@@ -51,14 +60,17 @@ async def open_a_case(world: World) -> Facts:
         casemanager=worker_of("goedwerk", Role.CASEMANAGER).id,
         workers=[worker_of("goedwerk", Role.CASEWORKER)],
     )
-    facts.check(joined["state"] == "active", f"Goedwerk joined on the invitation of {manager.id}")
+    facts.check(
+        joined["state"] == "active",
+        f"Goedwerk joined on the invitation of {introduce(manager.id, manager.role)}",
+    )
     facts.values |= {"case": case["id"], "state": confirmed["state"]}
     return facts
 
 
 async def ask_without_consent(world: World) -> Facts:
     """Ask IND for four categories while there is no consent."""
-    facts = Facts()
+    facts = world.take_notes()
     asked = await world.ask(facts, VW, world.amina, EVERYTHING)
     _expect_baseline_only(facts, asked)
     facts.check(
@@ -75,15 +87,18 @@ async def ask_without_consent(world: World) -> Facts:
 
 async def record_consent(world: World) -> Facts:
     """Record the client's consent at the desk; a second worker confirms it."""
-    facts, vw = Facts(), world.vluchtelingenwerk
+    facts, vw = world.take_notes(), world.vluchtelingenwerk
     desk, second = worker_of(VW, Role.DESK), worker_of(VW, Role.DESK, 1)
     recorded = await _consent(world, world.amina)
     world.consent = str(recorded["id"])
-    facts.check(recorded["state"] == "pending", f"{desk.id} recorded it, signed with VluchtelingenWerk's key")
+    facts.check(
+        recorded["state"] == "pending",
+        f"{introduce(desk.id, desk.role)}, recorded it, signed with VluchtelingenWerk's key",
+    )
     await expect_refusal(
         facts,
         VW,
-        "the same worker confirms",
+        f"{desk.id} confirms it too",
         vw.confirm_consent(world.consent, worker=desk),
         "same_worker",
     )
@@ -95,7 +110,7 @@ async def record_consent(world: World) -> Facts:
 
 async def ask_with_consent(world: World) -> Facts:
     """Ask the same again: now the papers come, sealed, and everything is proven."""
-    facts, vw = Facts(), world.vluchtelingenwerk
+    facts, vw = world.take_notes(), world.vluchtelingenwerk
     asked = await world.ask(facts, VW, world.amina, EVERYTHING)
     documents = asked.dossier.documents if asked.dossier else ()
     facts.check({one.category for one in documents} == set(PAPERS), "decisions and documents came")
@@ -119,7 +134,7 @@ async def ask_with_consent(world: World) -> Facts:
 
 async def withdraw(world: World) -> Facts:
     """Withdraw: for the next request, and under one that is on its way at IND."""
-    facts, vw = Facts(), world.vluchtelingenwerk
+    facts, vw = world.take_notes(), world.vluchtelingenwerk
     desk = worker_of(VW, Role.DESK)
     withdrawn = await vw.withdraw_consent(world.consent, worker=desk)
     facts.check(
@@ -128,43 +143,40 @@ async def withdraw(world: World) -> Facts:
     again = await world.ask(facts, VW, world.amina, EVERYTHING, remark="after the withdrawal")
     _expect_baseline_only(facts, again)
 
-    chaltu = persona("chaltu")
-    case = await _case(world, chaltu)
+    await _withdraw_under_way(world, facts, persona("chaltu"))
+    facts.values |= {"withdrawn": world.consent}
+    return facts
+
+
+async def _withdraw_under_way(world: World, facts: Facts, client: ClientIdentifier) -> None:
+    vw, asking = world.vluchtelingenwerk, worker_of(VW, Role.CASEWORKER)
+    case = await _case(world, client)
     await vw.confirm_case(str(case["id"]), worker=worker_of(VW, Role.DESK, 1))
-    consent = await _consent(world, chaltu)
+    consent = await _consent(world, client)
     await vw.confirm_consent(str(consent["id"]), worker=worker_of(VW, Role.DESK, 1))
-    prepared = vw.prepare(
-        chaltu,
-        purpose=PURPOSE,
-        source=IND,
-        categories=EVERYTHING,
-        worker=worker_of(VW, Role.CASEWORKER),
-    )
+
     began = time.monotonic()
+    prepared = vw.prepare(client, purpose=PURPOSE, source=IND, categories=EVERYTHING, worker=asking)
     under_way = await vw.send(prepared, wait_seconds=0)
-    facts.check(under_way.state == "forwarded", "Chaltu's request is at IND, where a person works on it")
-    await vw.withdraw_consent(str(consent["id"]), worker=desk)
+    seconds = time.monotonic() - began
+    asked = Asked(
+        VW, asking, IND, PURPOSE, tuple(map(str, EVERYTHING)), seconds, under_way, None, "about Chaltu"
+    )
+    facts.tell(asked)
+    facts.check(under_way.state == "forwarded", "the request is at IND, where a person works on it")
+    await vw.withdraw_consent(str(consent["id"]), worker=worker_of(VW, Role.DESK))
     facts.check(
         await _cancelled_at_ind(world, under_way.id),
         "Chaltu withdrew; a cancellation that names both categories reached IND's adapter",
     )
+    world.waiting("Waiting for the person at IND, who takes some seconds")
     exchange = await vw.follow(under_way.id, patience_seconds=60)
     dossier = await vw.open(exchange, source=IND) if exchange.answer is not None else None
-    late = Asked(
-        VW,
-        IND,
-        PURPOSE,
-        tuple(map(str, EVERYTHING)),
-        time.monotonic() - began,
-        exchange,
-        dossier,
-        "about Chaltu, who withdrew meanwhile",
-    )
-    facts.told.append(late)
+    seconds = time.monotonic() - began
+    late = replace(asked, exchange=exchange, dossier=dossier, seconds=seconds, later=True)
+    facts.tell(late)
     _expect_baseline_only(facts, late)
     await world.prove(VW, exchange.id)
-    facts.values |= {"withdrawn": world.consent, "under_way": exchange.id}
-    return facts
 
 
 async def _case(world: World, client: ClientIdentifier) -> dict[str, object]:

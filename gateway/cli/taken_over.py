@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import Any
 
 import aiohttp
 
@@ -35,7 +34,7 @@ class _Stolen:
 
 async def speak_through_a_stolen_gateway(world: World) -> Facts:
     """Send IND's adapter a genuine order, then forged ones signed with the gateway's own order key."""
-    facts = Facts()
+    facts = world.take_notes()
     stolen = _Stolen(
         keys=world.deployment["gateway"].keystore(),
         register=Register.load(world.deployment["gateway"].deployment_folder),
@@ -45,26 +44,23 @@ async def speak_through_a_stolen_gateway(world: World) -> Facts:
     party = world.deployment[VW].keystore()
     own_key, own_box = SigningKey.generate(), DecryptionKey.generate()
 
-    status, body = await _send(
-        world, stolen, request_key=party.signing("sign"), consent_key=party.signing("sign")
-    )
+    genuine = _order(world, stolen, request_key=party.signing("sign"), consent_key=party.signing("sign"))
+    status, _ = await _deliver(stolen, genuine)
     facts.check(
         status == 200, "the control: an order on a request and a consent that were really signed is answered"
     )
 
-    status, body = await _send(world, stolen, request_key=party.signing("sign"), consent_key=own_key)
-    facts.check(status >= 400, f"a consent that the gateway wrote itself: refused ({_code(body)})")
-    facts.values["forged_consent"] = {"status": status, "code": _code(body)}
+    forged = _order(world, stolen, request_key=party.signing("sign"), consent_key=own_key)
+    status, code = await _deliver(stolen, forged)
+    facts.check(status >= 400, f"a consent that the gateway wrote itself: refused ({code})")
+    facts.values["forged_consent"] = {"status": status, "code": code}
 
-    status, body = await _send(
-        world,
-        stolen,
-        request_key=own_key,
-        consent_key=party.signing("sign"),
-        seal_to=own_box.kid,
+    swapped = _order(
+        world, stolen, request_key=own_key, consent_key=party.signing("sign"), seal_to=own_box.kid
     )
-    facts.check(status >= 400, f"an answer sealed to a key of the gateway's own: refused ({_code(body)})")
-    facts.values["swapped_key"] = {"status": status, "code": _code(body)}
+    status, code = await _deliver(stolen, swapped)
+    facts.check(status >= 400, f"an answer sealed to a key of the gateway's own: refused ({code})")
+    facts.values["swapped_key"] = {"status": status, "code": code}
 
     facts.check(
         not _believed_by_ind(world, stolen, own_key, own_box),
@@ -73,47 +69,21 @@ async def speak_through_a_stolen_gateway(world: World) -> Facts:
     return facts
 
 
-async def _send(
+def _order(
     world: World,
     stolen: _Stolen,
     *,
     request_key: SigningKey,
     consent_key: SigningKey,
     seal_to: str | None = None,
-) -> tuple[int, Any]:
-    """Order decisions about Amina, on statements signed by these keys, and return what IND answers."""
+) -> str:
+    """Order decisions about Amina, on a request and a consent signed by these keys."""
     now = system_clock()
-    request_jti, consent_jti = secrets.token_urlsafe(16), secrets.token_urlsafe(16)
-    request = statements.make_request(
-        key=request_key,
-        iss=VW,
-        aud=IND,
-        jti=request_jti,
-        now=now,
-        exp=now + _HOUR,
-        purpose=PURPOSE,
-        categories=[Category.DECISIONS],
-        client=world.amina,
-        seal_to=seal_to or world.deployment[VW].keystore().decryption().kid,
-    )
-    consent = statements.make_consent_statement(
-        key=consent_key,
-        iss=VW,
-        aud=IND,
-        jti=consent_jti,
-        now=now,
-        nbf=now,
-        exp=now + _HOUR,
-        purpose=PURPOSE,
-        evidence="sha-256:" + "A" * 43,
-        recipients=[VW],
-        categories=[Category.DECISIONS],
-        explicit=[],
-        client=world.amina,
-    )
-    request, request_client = statements.split_client(request)
-    consent, consent_client = statements.split_client(consent)
-    order = statements.make_order(
+    seal_to = seal_to or world.deployment[VW].keystore().decryption().kid
+    request, request_jti, request_client = _request(world, request_key, seal_to, now)
+    consent, consent_jti, consent_client = _consent(world, consent_key, now)
+    client = {request_jti: request_client, consent_jti: consent_client}
+    return statements.make_order(
         key=stolen.keys.signing("order"),
         aud=IND,
         jti=secrets.token_urlsafe(16),
@@ -126,18 +96,62 @@ async def _send(
         categories=[OrderedCategory(category=Category.DECISIONS, ground="consent", consent=consent_jti)],
         request=request,
         consents=[consent],
-        client=sealing.seal_client(
-            {request_jti: request_client, consent_jti: consent_client}, stolen.ind_encryption
-        ),
+        client=sealing.seal_client(client, stolen.ind_encryption),
     )
+
+
+def _request(world: World, key: SigningKey, seal_to: str, now: int) -> tuple[str, str, str]:
+    """Sign a request in VluchtelingenWerk's name: without the client, its id, the client."""
+    jti = secrets.token_urlsafe(16)
+    signed = statements.make_request(
+        key=key,
+        iss=VW,
+        aud=IND,
+        jti=jti,
+        now=now,
+        exp=now + _HOUR,
+        purpose=PURPOSE,
+        categories=[Category.DECISIONS],
+        client=world.amina,
+        seal_to=seal_to,
+    )
+    without_client, client = statements.split_client(signed)
+    return without_client, jti, client
+
+
+def _consent(world: World, key: SigningKey, now: int) -> tuple[str, str, str]:
+    """Sign a consent in VluchtelingenWerk's name: without the client, its id, the client."""
+    jti = secrets.token_urlsafe(16)
+    signed = statements.make_consent_statement(
+        key=key,
+        iss=VW,
+        aud=IND,
+        jti=jti,
+        now=now,
+        nbf=now,
+        exp=now + _HOUR,
+        purpose=PURPOSE,
+        evidence="sha-256:" + "A" * 43,
+        recipients=[VW],
+        categories=[Category.DECISIONS],
+        explicit=[],
+        client=world.amina,
+    )
+    without_client, client = statements.split_client(signed)
+    return without_client, jti, client
+
+
+async def _deliver(stolen: _Stolen, order: str) -> tuple[int, str | None]:
+    """Send IND's adapter an order; return its status, and the code of its refusal."""
     try:
         async with (
             aiohttp.ClientSession(trust_env=False, timeout=aiohttp.ClientTimeout(total=30)) as http,
             http.post(f"{stolen.adapter_url}/v1/orders", json={"order": order}) as answer,
         ):
-            return answer.status, await answer.json(content_type=None)
+            body = await answer.json(content_type=None)
     except (aiohttp.ClientError, TimeoutError) as failure:
         raise StepFailed("IND's adapter does not answer") from failure
+    return answer.status, str(body.get("code")) if isinstance(body, dict) else None
 
 
 def _believed_by_ind(world: World, stolen: _Stolen, own_key: SigningKey, own_box: DecryptionKey) -> bool:
@@ -156,7 +170,3 @@ def _believed_by_ind(world: World, stolen: _Stolen, own_key: SigningKey, own_box
     except RegisterError:
         return False
     return True
-
-
-def _code(body: Any) -> str:
-    return str(body.get("code")) if isinstance(body, dict) else "no code"

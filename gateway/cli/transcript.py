@@ -2,146 +2,151 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
-from rich.padding import Padding
 from rich.rule import Rule
-from rich.table import Table
-from rich.text import Text
 
-from gateway.cli.cast import party_name
+from gateway.cli.cast import introduce, party_name
 from gateway.cli.facts import Asked, Denied
+from gateway.cli.layout import article, print_hanging
 
 if TYPE_CHECKING:
     from adapters.protocol import CategoryAnswer
     from adapters.requester import Exchange, OpenedDossier
-    from gateway.cli.facts import Facts
+    from gateway.cli.facts import Told
     from gateway.cli.story import Step
 
-_INDENT = 4
 _STATES = {
     "nothing_to_share": "nothing to share",
-    "answered": "answered",
-    "refused": "refused",
-    "forwarded": "on its way at the source",
-    "failed": "failed",
-    "collected": "collected",
-    "cancelled": "cancelled",
-    "expired": "expired",
+    "forwarded": "on its way",
 }
+_EVENT, _RESULT = "   [cyan]›[/] ", "     → "
+_CAME, _EMPTY, _WITHHELD = "[green]●[/]", "[dim]●[/]", "[yellow]○[/]"
 
 
 def print_step(console: Console, step: Step) -> None:
     """Print what a step is about, before it runs."""
     console.print()
     console.print(Rule(f"[bold]{step.number}  {step.title}[/]", align="left", style="cyan"))
-    console.print(Padding(step.about, (0, 2, 0, 3)), style="italic")
+    print_hanging(console, "   ", step.about, style="italic")
 
 
-def print_facts(console: Console, facts: Facts, seconds: float) -> None:
-    """Print what a step found out, in the order in which it happened."""
-    for told in facts.told:
-        match told:
-            case Asked():
-                _print_asked(console, told)
-            case Denied():
-                _print_denied(console, told)
-            case str():
-                console.print(Padding(f"[green]✓[/] {escape(told)}", (0, 2, 0, 3)), highlight=False)
-    console.print(Padding(f"[dim]{seconds:.1f} s[/]", (0, 2, 0, 3)))
+def print_told(console: Console, told: Told) -> None:
+    """Print one thing that a step found out."""
+    match told:
+        case Asked():
+            _print_asked(console, told)
+        case Denied():
+            _print_denied(console, told)
+        case str():
+            print_hanging(console, "   [green]✓[/] ", escape(told))
 
 
-def print_exchange(console: Console, exchange: Exchange, dossier: OpenedDossier | None) -> None:
-    """Print the answer to one dossier request."""
-    state = _STATES.get(exchange.state, exchange.state)
-    console.print(f"{exchange.id}  [bold]{state}[/]", highlight=False)
+def print_seconds(console: Console, seconds: float) -> None:
+    """Print how long a step took, at its end."""
+    print_hanging(console, "   ", f"[dim]{seconds:.1f} s[/]")
+
+
+def print_exchange(
+    console: Console, exchange: Exchange, dossier: OpenedDossier | None, source: str | None
+) -> None:
+    """Print the answer to one dossier request; `source` is the party that was asked, if that is known."""
+    print_hanging(console, "", f"{escape(exchange.id)}  [bold]{_state(exchange)}[/]")
     if exchange.failure:
-        console.print(f"  failure: {exchange.failure}", highlight=False)
-    _print_content(console, exchange, dossier)
+        print_hanging(console, "  failure: ", escape(exchange.failure))
+    _print_content(console, exchange, dossier, source, indent="  ")
     if exchange.next_step:
-        console.print(f"  next step: {escape(exchange.next_step)}", highlight=False)
+        print_hanging(console, "  next step: ", escape(exchange.next_step))
 
 
 def _print_asked(console: Console, asked: Asked) -> None:
-    remark = f", {asked.remark}" if asked.remark else ""
-    _paragraph(
-        console,
-        f"[bold]{_name(asked.by)}[/] asks [bold]{_name(asked.source)}[/] for {', '.join(asked.categories)}"
-        f"{escape(remark)}: [bold]{_STATES.get(asked.exchange.state, asked.exchange.state)}[/]"
-        f" [dim]({asked.seconds * 1000:.0f} ms)[/]",
-    )
-    _print_content(console, asked.exchange, asked.dossier)
+    by, source = _name(asked.by), _name(asked.source)
+    remark = f", {escape(asked.remark)}" if asked.remark else ""
+    if asked.later:
+        print_hanging(
+            console, _EVENT, f"[bold]{source}[/] has worked on the request of [bold]{by}[/]{remark}"
+        )
+    else:
+        worker = escape(introduce(asked.worker.id, asked.worker.role))
+        print_hanging(
+            console,
+            _EVENT,
+            f"[bold]{by}[/] ({worker}) asks [bold]{source}[/] for {_listed(asked.categories)}{remark}",
+        )
+    took = f"{asked.seconds:.1f} s" if asked.seconds >= 1 else f"{asked.seconds * 1000:.0f} ms"
+    print_hanging(console, _RESULT, f"[bold]{_state(asked.exchange)}[/] [dim]({took})[/]")
+    _print_content(console, asked.exchange, asked.dossier, asked.source, indent="       ")
 
 
 def _print_denied(console: Console, denied: Denied) -> None:
-    paragraph = f", {escape(denied.paragraph)}" if denied.paragraph else ""
-    _paragraph(
-        console,
-        f"[bold]{_name(denied.by)}[/]: {escape(denied.what)}."
-        f" [bold red]{denied.status} {denied.code}[/]{paragraph}",
-    )
-    console.print(Padding(Text(denied.title, style="dim"), (0, 2, 0, 2 * _INDENT)))
+    print_hanging(console, _EVENT, f"[bold]{_name(denied.by)}[/]: {escape(denied.what)}")
+    paragraph = f", {escape(article(denied.paragraph))}" if denied.paragraph else ""
+    print_hanging(console, _RESULT, f"[bold red]{denied.status} {denied.code}[/]{paragraph}")
+    print_hanging(console, "       ", escape(denied.message), style="dim")
 
 
-def _print_content(console: Console, exchange: Exchange, dossier: OpenedDossier | None) -> None:
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, style="bold")
-    table.add_column()
-    came, answers = set(), {str(name): one for name, one in dossier.answers.items()} if dossier else {}
-    if exchange.answer is not None:
-        for category, value in exchange.answer.baseline.items():
-            came.add(str(category))
-            shown = ", ".join(map(party_name, value)) if isinstance(value, list) else value
-            table.add_row("[green]●[/]", str(category), escape(shown))
+def _print_content(
+    console: Console, exchange: Exchange, dossier: OpenedDossier | None, source: str | None, *, indent: str
+) -> None:
+    """Print a line for each category that came or did not, then what would bring the others."""
+    lines = _came(exchange, dossier, _name(source) if source else "the source")
+    helps: dict[str, list[str]] = {}
+    for decision in exchange.decisions:
+        if decision.outcome == "withheld":
+            name = str(decision.category)
+            paragraph = f" [dim]({escape(article(decision.paragraph))})[/]" if decision.paragraph else ""
+            lines.append((_WITHHELD, name, f"{_words(decision.reason or 'withheld')}{paragraph}"))
+            if decision.next_step:
+                helps.setdefault(decision.next_step, []).append(name)
+    width = max((len(name) for _, name, _ in lines), default=0)
+    for mark, name, text in lines:
+        print_hanging(console, f"{indent}{mark} [bold]{name:<{width}}[/]  ", text)
+    for next_step, names in helps.items():
+        print_hanging(console, f"{indent}  ", f"[dim]for {_listed(names)}: {escape(next_step)}[/]")
+
+
+def _came(exchange: Exchange, dossier: OpenedDossier | None, source: str) -> list[tuple[str, str, str]]:
+    """List what was permitted: its mark, its name, and what came of it."""
+    lines: dict[str, tuple[str, str, str]] = {}
+    answers = {str(name): one for name, one in dossier.answers.items()} if dossier else {}
+    for category, value in exchange.answer.baseline.items() if exchange.answer else ():
+        shown = ", ".join(map(party_name, value)) if isinstance(value, list) else value
+        lines[category] = (_CAME, str(category), escape(shown))
     weights: dict[str, list[int]] = {}
     for document in dossier.documents if dossier else ():
         weights.setdefault(str(document.category), []).append(len(document.content))
     for name, sizes in weights.items():
-        came.add(name)
-        noun = "document" if len(sizes) == 1 else "documents"
+        count = f"{len(sizes)} document{'' if len(sizes) == 1 else 's'}"
         partly = answers[name].refusal if name in answers else None
-        without = f"; parts withheld by it: {partly.replace('_', ' ')}" if partly else ""
-        table.add_row(
-            "[green]●[/]",
-            name,
-            f"{len(sizes)} {noun}, {sum(sizes) / 1000:.0f} kB, sealed by the source{without}",
-        )
+        without = f"; it withheld parts: {_words(partly)}" if partly else ""
+        lines[name] = (_CAME, name, f"{count}, {sum(sizes) / 1000:.0f} kB, sealed by {source}{without}")
     for decision in exchange.decisions:
         name = str(decision.category)
-        if decision.outcome == "permitted" and exchange.answer is not None and name not in came:
-            table.add_row("[dim]●[/]", name, _why_empty(answers.get(name)))
-    for (reason, paragraph, next_step), names in _withheld(exchange).items():
-        why = f"{escape(reason)} [dim]({escape(paragraph)})[/]"
-        table.add_row(
-            "[yellow]○[/]", "\n".join(names), f"{why}\n[dim]{escape(next_step)}[/]" if next_step else why
-        )
-    if table.row_count:
-        console.print(Padding(table, (0, 2, 0, 2 * _INDENT)), highlight=False)
+        if decision.outcome == "permitted" and exchange.answer is not None and name not in lines:
+            lines[name] = (_EMPTY, name, f"[dim]{_why_empty(answers.get(name), source)}[/]")
+    return list(lines.values())
 
 
-def _withheld(exchange: Exchange) -> dict[tuple[str, str, str], list[str]]:
-    """Put the categories together that are withheld for one and the same reason."""
-    grouped: dict[tuple[str, str, str], list[str]] = {}
-    for decision in exchange.decisions:
-        if decision.outcome == "withheld":
-            reason = (decision.reason or "withheld").replace("_", " ")
-            key = (reason, decision.paragraph or "", decision.next_step or "")
-            grouped.setdefault(key, []).append(str(decision.category))
-    return grouped
-
-
-def _why_empty(answer: CategoryAnswer | None) -> str:
+def _why_empty(answer: CategoryAnswer | None, source: str) -> str:
     if answer is None:
-        return "[dim]the source did not answer this[/]"
-    refusal = f" ({answer.refusal.replace('_', ' ')})" if answer.refusal else ""
-    return f"[dim]the source says: {answer.status.replace('_', ' ')}{refusal}[/]"
+        return f"{source} did not answer this"
+    refusal = f" ({_words(answer.refusal)})" if answer.refusal else ""
+    return f"{source} says: {_words(answer.status)}{refusal}"
 
 
-def _paragraph(console: Console, markup: str) -> None:
-    console.print(Padding(markup, (0, 2, 0, 3)), highlight=False)
+def _state(exchange: Exchange) -> str:
+    return _STATES.get(exchange.state, escape(exchange.state))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else "".join(names)
+
+
+def _words(code: str) -> str:
+    return escape(code.replace("_", " "))
 
 
 def _name(party: str) -> str:

@@ -4,18 +4,34 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import shutil
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
+from rich.text import Text
 
+from gateway.cli.layout import print_as_is
 from gateway.cli.present import err, fail, out
 
 if TYPE_CHECKING:
     from gateway.cli.provision import Deployment
 
 VAR = Path("var")
+_TRY_AS = "vluchtelingenwerk"
+# Short enough for a narrow terminal: what a terminal wraps cannot always be copied.
+_TRY = (
+    "poort case open --client amina --worker vw-balie-01 \\",
+    "  --casemanager vw-regie-07 --with vw-jurist-12",
+    "poort case confirm ID --worker vw-balie-02    # the id that was printed",
+    "poort request ask --client amina --worker vw-jurist-12 \\",
+    "  --purpose legal_screening --source ind \\",
+    "  --category perspective --category partners --category decisions",
+)
 Folder = Annotated[Path, typer.Option("--folder", help="Where keys, databases and logs go.")]
 
 
@@ -68,9 +84,15 @@ def _keep_running(folder: Path, port: int | None) -> None:
 
 
 def provision_only(
-    folder: Folder = VAR, port: Annotated[int, typer.Option(help="The gateway's port.")] = 8400
+    folder: Folder = VAR,
+    port: Annotated[int, typer.Option(help="The gateway's port.")] = 8400,
+    compose: Annotated[
+        bool,
+        typer.Option("--compose", help="For compose/compose.yaml: with certificates and files of secrets."),
+    ] = False,
 ) -> None:
     """Make the keys, register and signed agreement of a demonstration, and start nothing."""
+    from gateway.cli.containers import provision_containers
     from gateway.cli.processes import choose_addresses
     from gateway.cli.provision import ProvisionFailed, provision, reserved
     from gateway.cli.stack import StackFailed
@@ -78,11 +100,17 @@ def provision_only(
 
     try:
         with reserved(folder.resolve()):
-            deployment = provision(folder.resolve(), choose_addresses(port), now=system_clock())
+            deployment = (
+                provision_containers(folder.resolve(), now=system_clock())
+                if compose
+                else provision(folder.resolve(), choose_addresses(port), now=system_clock())
+            )
     except (ProvisionFailed, StackFailed) as failed:
         fail(str(failed))
-    out.print(
-        f"Keys of {len(deployment.holders)} holders are in {folder}/keys, public data in {folder}/deployment."
+    print_as_is(
+        out,
+        f"Keys of {len(deployment.holders)} holders are in {escape(str(folder))}/keys,"
+        f" public data in {escape(str(folder))}/deployment.",
     )
 
 
@@ -129,23 +157,26 @@ def sandbox_content(deployment: Deployment) -> dict[str, Any]:
 
 
 def _tell(sandbox: Path, deployment: Deployment) -> None:
+    """Say where everything is, and commands that can be copied as they stand."""
+    from gateway.cli.cast import SOURCES, party_name
+
     here = Path.cwd()
-    sandbox = sandbox.relative_to(here) if sandbox.is_relative_to(here) else sandbox
-    out.print(
-        f"\n[bold]Dossierpoort runs[/] at {deployment.addresses.gateway} (loopback only)", highlight=False
-    )
-    for name, url in deployment.addresses.adapters.items():
-        simulator = deployment.addresses.simulators[name]
-        out.print(f"  adapter {name:<4} {url}   its agency's system, simulated: {simulator}", highlight=False)
-    out.print(f"\nParties, their keys and workers, and the personas: [bold]{sandbox}[/]", highlight=False)
-    out.print("\nTry, in another terminal:", highlight=False)
-    out.print(
-        f"  poort case open --sandbox {sandbox} --as vluchtelingenwerk --client amina \\\n"
-        "      --worker vw-balie-01 --casemanager vw-regie-07 --with vw-jurist-12\n"
-        f"  poort case confirm <id> --sandbox {sandbox} --as vluchtelingenwerk --worker vw-balie-02\n"
-        f"  poort request ask --sandbox {sandbox} --as vluchtelingenwerk --client amina \\\n"
-        "      --worker vw-jurist-12 --purpose legal_screening --source ind \\\n"
-        "      --category perspective --category partners --category decisions\n"
-        "\nThe tutorial goes on from here: docs/tutorial.md. Ctrl-C stops everything.",
-        highlight=False,
-    )
+    file = shlex.quote(str(sandbox.relative_to(here) if sandbox.is_relative_to(here) else sandbox))
+    print_as_is(out, f"\n[bold]Dossierpoort runs[/] at {deployment.addresses.gateway} (loopback only)")
+    width = max(len(party_name(source.party)) for source in SOURCES)
+    for source in SOURCES:
+        adapter, simulator = (
+            addresses[source.name]
+            for addresses in (deployment.addresses.adapters, deployment.addresses.simulators)
+        )
+        print_as_is(
+            out,
+            f"  {party_name(source.party):<{width}}  adapter {adapter}  simulated system {simulator}",
+        )
+    print_as_is(out, f"\nParties with their keys and workers, and the personas: [bold]{escape(file)}[/]")
+    print_as_is(out, "\nTry, in another terminal, from this folder:\n")
+    if shutil.which("poort") is None:
+        print_as_is(out, Text(f"  export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"))
+    for command in (f"export POORT_SANDBOX={file} POORT_AS={_TRY_AS}", *_TRY):
+        print_as_is(out, Text(f"  {command}"))
+    print_as_is(out, "\nThe tutorial goes on from here: docs/tutorial.md. Ctrl-C stops everything.")

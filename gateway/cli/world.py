@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ from adapters.requester import GatewayRefused, LedgerReceipt, Requester
 from adapters.simulation.personas import BY_NAME
 from gateway.cli.cast import PARTIES
 from gateway.cli.connect import Identity, connected
-from gateway.cli.facts import Asked, Denied, Facts, StepFailed
+from gateway.cli.facts import Asked, Denied, Facts, StepFailed, Told
 from gateway.cli.provision import Deployment
 
 VW = "vluchtelingenwerk"
@@ -35,6 +35,17 @@ class World:
     consent: str = ""
     receipts: list[LedgerReceipt] = field(default_factory=list)
     kept_checkpoint: str = ""
+    on_told: Callable[[Told], None] | None = None
+    on_wait: Callable[[str], None] | None = None
+
+    def take_notes(self) -> Facts:
+        """Begin the facts of a step; whoever watches hears of each as it happens."""
+        return Facts(on_told=self.on_told)
+
+    def waiting(self, sentence: str) -> None:
+        """Say to whoever watches what the story waits for."""
+        if self.on_wait is not None:
+            self.on_wait(sentence)
 
     @property
     def vluchtelingenwerk(self) -> Requester:
@@ -58,19 +69,15 @@ class World:
         remark: str = "",
     ) -> Asked:
         """Ask as a party's caseworker, open what comes, and tell it."""
-        requester, categories = self.requesters[by], tuple(categories)
+        requester, categories, worker = self.requesters[by], tuple(categories), worker_of(by, Role.CASEWORKER)
         began = time.monotonic()
         exchange = await requester.request_dossier(
-            client,
-            purpose=purpose,
-            source=source,
-            categories=categories,
-            worker=worker_of(by, Role.CASEWORKER),
+            client, purpose=purpose, source=source, categories=categories, worker=worker
         )
         dossier = await requester.open(exchange, source=source) if exchange.answer is not None else None
-        named = tuple(map(str, categories))
-        asked = Asked(by, source, purpose, named, time.monotonic() - began, exchange, dossier, remark)
-        facts.told.append(asked)
+        named, seconds = tuple(map(str, categories)), time.monotonic() - began
+        asked = Asked(by, worker, source, purpose, named, seconds, exchange, dossier, remark)
+        facts.tell(asked)
         return asked
 
     async def prove(self, by: str, exchange: str) -> LedgerReceipt:
@@ -120,6 +127,6 @@ async def expect_refusal(facts: Facts, by: str, what: str, call: Awaitable[objec
         if refused.code != code:
             raise StepFailed(f"{by} {what}: refused with {refused.code} instead of {code}") from refused
         denied = Denied.of(by, what, refused)
-        facts.told.append(denied)
+        facts.tell(denied)
         return denied
     raise StepFailed(f"{by} {what}: this was allowed, and should have been refused with {code}")

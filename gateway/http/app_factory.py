@@ -31,7 +31,7 @@ def build_app(
     app = FastAPI(
         title="Dossierpoort",
         version=API_VERSION,
-        # On by default, and records full paths and queries (libraries study §9).
+        # On by default, and records full paths and queries.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         redirect_slashes=False,  # NLgov /core/no-trailing-slash: 404, no redirect
         openapi_url=None,

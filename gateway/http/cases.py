@@ -8,22 +8,19 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Path
 from pydantic import Field, StringConstraints, model_validator
 
 from adapters.protocol import ClientIdentifier, OpaqueId, PartyId, Role, Scheme, Wire, Worker, WorkerId
 from gateway import cases, invitations
 from gateway.cases import CaseView, Opening
+from gateway.http.acting import ActingWorker, Authenticated, ClientSearch, Parts
 from gateway.http.evidence import EvidenceBody
 from gateway.http.strict_body import StrictRoute
 from gateway.invitations import Acceptance
-from gateway.oauth.resource import Caller, authenticated
-from gateway.services import Services, services
 
 router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["cases"])
 
-Parts = Annotated[Services, Depends(services)]
-Authenticated = Annotated[Caller, Depends(authenticated)]
 CaseId = Annotated[OpaqueId, Path(alias="id", description="The id of the case, as its own party knows it.")]
 InvitationId = Annotated[OpaqueId, Path(alias="id", description="The id of the invitation.")]
 OwnNumber = Annotated[str, StringConstraints(min_length=1, max_length=32)]
@@ -47,19 +44,6 @@ class CaseOpening(Wire):
     def _own_number_is_one(self) -> CaseOpening:
         _check_own_number(self.own_number)
         return self
-
-
-class ActingWorker(Wire):
-    """The worker who acts."""
-
-    worker: Worker
-
-
-class ClientSearch(Wire):
-    """An exact identifier, and the worker who looks."""
-
-    client: ClientIdentifier
-    worker: Worker
 
 
 class WorkerAddition(Wire):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Path
 from pydantic import Field, StringConstraints, model_validator
 
 from adapters.protocol import ClientIdentifier, CompactJws, OpaqueId, PartyId, Slug, Wire, Worker
@@ -16,16 +16,13 @@ from consent.model import Decision, State
 from gateway import consent_receipts, consents, withdrawals
 from gateway.consent_proposals import Proposal
 from gateway.consent_records import ConsentView
+from gateway.http.acting import ActingWorker, Authenticated, ClientSearch, Parts
 from gateway.http.evidence import EvidenceBody
 from gateway.http.strict_body import StrictRoute
-from gateway.oauth.resource import Caller, authenticated
-from gateway.services import Services, services
 from gateway.withdrawals import Withdrawal
 
 router = APIRouter(prefix="/v1/consents", route_class=StrictRoute, tags=["consents"])
 
-Parts = Annotated[Services, Depends(services)]
-Authenticated = Annotated[Caller, Depends(authenticated)]
 ConsentId = Annotated[OpaqueId, Path(alias="id", description="The consent, as its recorder knows it.")]
 Instant = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
 Parties = Annotated[tuple[PartyId, ...], Field(strict=False, min_length=1, max_length=32)]
@@ -62,19 +59,6 @@ class ConsentRecording(Wire):
         if self.valid_until is not None:
             _seconds(self.valid_until)
         return self
-
-
-class ActingWorker(Wire):
-    """The worker who acts."""
-
-    worker: Worker
-
-
-class ClientSearch(Wire):
-    """An exact identifier, and the worker who looks."""
-
-    client: ClientIdentifier
-    worker: Worker
 
 
 class ConsentState(Wire):

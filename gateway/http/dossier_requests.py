@@ -11,23 +11,22 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any, cast
 
-from fastapi import APIRouter, Depends, Header, Path, Request, Response
+from fastapi import APIRouter, Header, Path, Request, Response
 from pydantic import Field
 
 from adapters.protocol import ClientIdentifier, CompactJws, OpaqueId, PartyId, Slug, Wire, Worker
 from gateway import exchange, exchange_ends, exchange_records, receipts
 from gateway.errors import Conflict, InputRefused, Refused
+from gateway.http.acting import ActingWorker, Authenticated, Parts
 from gateway.http.strict_body import StrictRoute
-from gateway.oauth.resource import Caller, authenticated
-from gateway.policy.wording import next_step_sentence
-from gateway.services import Services, services
+from gateway.oauth.resource import Caller
+from gateway.policy.wording import REASONS, next_step_sentence
+from gateway.services import Services
 from gateway.stages import Delivery, Exchange, State
 from gateway.submission import submit
 
 router = APIRouter(prefix="/v1/dossier-requests", route_class=StrictRoute, tags=["dossier requests"])
 
-Parts = Annotated[Services, Depends(services)]
-Authenticated = Annotated[Caller, Depends(authenticated)]
 ExchangeId = Annotated[OpaqueId, Path(alias="id", description="The id of the dossier request.")]
 IdempotencyKey = Annotated[
     str | None,
@@ -49,6 +48,8 @@ _NOTHING = (
     " client's mandate and put the worker on it."
 )
 
+_REASONS = "Why a category stays behind. " + " ".join(f"`{code}`: {REASONS[code]}" for code in REASONS)
+
 
 class DossierRequest(Wire):
     """What is asked, and the same signed by the party that asks."""
@@ -69,7 +70,7 @@ class CategoryDecision(Wire):
     outcome: str
     ground: str | None = None
     consent: str | None = None
-    reason: str | None = None
+    reason: str | None = Field(default=None, description=_REASONS)
     next_step: str | None = None
     rule: str | None = None
     paragraph: str
@@ -110,12 +111,6 @@ class DossierRequestState(Wire):
     next_step: str | None = None
     expires_at: datetime | None = None
     receipt: str = Field(description="JWS of the gateway, typ `receipt+jwt`, with the ledger leaf.")
-
-
-class RequestWorker(Wire):
-    """The worker who acts on a dossier request."""
-
-    worker: Worker
 
 
 class LeafProof(Wire):
@@ -188,7 +183,7 @@ async def get_dossier_request(
 
 @router.post("/{id}/acknowledgement", response_model_exclude_none=True, summary="Say that it arrived")
 async def acknowledge(
-    body: RequestWorker, parts: Parts, caller: Authenticated, exchange_id: ExchangeId
+    body: ActingWorker, parts: Parts, caller: Authenticated, exchange_id: ExchangeId
 ) -> DossierRequestState:
     """Close an answered request; the gateway deletes the sealed bytes."""
     return await _end(parts, await _own(parts, caller, exchange_id, body.worker), "collected")
@@ -196,7 +191,7 @@ async def acknowledge(
 
 @router.post("/{id}/cancellation", response_model_exclude_none=True, summary="Call a request off")
 async def cancel(
-    body: RequestWorker, parts: Parts, caller: Authenticated, exchange_id: ExchangeId
+    body: ActingWorker, parts: Parts, caller: Authenticated, exchange_id: ExchangeId
 ) -> DossierRequestState:
     """End an open request; the source is told to stop."""
     return await _end(parts, await _own(parts, caller, exchange_id, body.worker), "cancelled")

@@ -22,6 +22,7 @@ from gateway.http.strict_body import needs_caller
 
 PREFIX = "/v1"
 _SCHEME = "dpop"
+_BY_CERTIFICATE = "certificate"
 # What a developer needs beyond the shapes: signing, opening, verifying.
 _DESCRIPTION = Path(__file__).with_name("api_guide.md").read_text("utf-8")
 _TAGS = {
@@ -114,7 +115,12 @@ def describe(app: FastAPI, routes: Iterable[APIRoute], issuer: str) -> dict[str,
             "type": "http",
             "scheme": "DPoP",
             "description": "Token of `/oauth/token`, and a fresh proof in the header `DPoP` (RFC 9449).",
-        }
+        },
+        _BY_CERTIFICATE: {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "Token of `/oauth/token`, bound to the connection's certificate (RFC 8705).",
+        },
     }
     used = {tag for item in document["paths"].values() for op in item.values() for tag in op.get("tags", [])}
     document["tags"] = [{"name": name, "description": text} for name, text in _TAGS.items() if name in used]
@@ -132,7 +138,7 @@ def _correct(operation: dict[str, Any], *, secured: bool, method: str) -> None:
         statuses += [413, 415]
     if secured:
         statuses += [401, 403]
-        operation["security"] = [{_SCHEME: []}]
+        operation["security"] = [{_SCHEME: []}, {_BY_CERTIFICATE: []}]
     if in_path:
         statuses += [404]
     if secured and method == "post":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Select, func, insert, select, update
 
 from gateway.ledger import LedgerDoesNotVerify
 from gateway.ledger.checkpoint import LedgerSigner, LogKey
@@ -18,6 +18,8 @@ from gateway.ledger.tiles import TILE_HEIGHT, TILE_WIDTH, node_reader, stored_ti
 from gateway.storage.tables import ledger_details, ledger_entries, ledger_head, ledger_tiles
 
 _HEAD = select(ledger_head.c.size, ledger_head.c.checkpoint).where(ledger_head.c.id == 1)
+# SQLite has the lock already and ignores the clause; PostgreSQL waits here for the other gateways.
+_LOCKED_HEAD = _HEAD.with_for_update()
 _ADD_ENTRY = insert(ledger_entries)
 _ADD_TILE = insert(ledger_tiles)
 
@@ -75,11 +77,13 @@ class Appender:
         self._edge: Edge | None = None
 
     def begin(self, conn: Connection) -> int:
-        """Return the index of the next leaf. The caller's transaction holds the lock on the head.
+        """Lock the head until the caller's transaction ends, and return the index of the next leaf.
 
-        What is kept in memory is used only while it is what the database says.
+        Before anything else of that transaction: whatever is compared or written after it happens
+        in one order, over all gateways (SQLite's BEGIN IMMEDIATE has locked already). What is kept
+        in memory is used only while it is what the database says.
         """
-        size, note = _head(conn)
+        size, note = _head(conn, _LOCKED_HEAD)
         if self._edge is None or self._edge.tree.size != size or self._edge.note != note:
             self._edge = Edge.load(conn, self._signer.key)
         return size
@@ -122,8 +126,10 @@ def check_edge(conn: Connection, key: LogKey) -> None:
     """Return only if the end of the ledger holds together: work that does not grow with its length.
 
     Checkpoint, tiles and the entries of the last tile must agree, and nothing may stand beyond the
-    end. The whole ledger is checked offline, by `gateway.ledger.verify`. Raise LedgerDoesNotVerify.
+    end. The whole ledger is checked offline, by `gateway.ledger.verify`. The head is locked until the
+    caller's transaction ends. Raise LedgerDoesNotVerify.
     """
+    _head(conn, _LOCKED_HEAD)  # so that every statement below sees one moment
     size = Edge.load(conn, key).tree.size
     for column in (ledger_entries.c.index, ledger_details.c.index):
         last = conn.execute(select(func.max(column))).scalar()
@@ -138,8 +144,8 @@ def check_edge(conn: Connection, key: LogKey) -> None:
         raise LedgerDoesNotVerify("The last entries of the ledger are not those of its tree.")
 
 
-def _head(conn: Connection) -> tuple[int, str]:
-    row = conn.execute(_HEAD).first()
+def _head(conn: Connection, statement: Select[tuple[int, str]] = _HEAD) -> tuple[int, str]:
+    row = conn.execute(statement).first()
     if row is None:
         raise LedgerDoesNotVerify("The database has no ledger head.")
     return row.size, row.checkpoint

@@ -1,7 +1,8 @@
-"""Establish who calls: an access token (RFC 9068) and a proof of the key it is bound to (RFC 9449 §7).
+"""Establish who calls: an access token (RFC 9068) and what shows that the caller may use it.
 
-Only the Authorization header counts, only with the scheme DPoP: a bound token sent as Bearer is
-refused, for then whoever stole it could use it.
+A token is bound to the key of a proof (RFC 9449 §7, scheme DPoP) or to the certificate of the
+connection (RFC 8705 §3, scheme Bearer), and counts in no other way: sent otherwise, whoever stole it
+could use it. Only the Authorization header counts.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from fastapi import Request
 from adapters.kit import jose
 from gateway import parties
 from gateway.errors import NotAuthenticated, Refused
-from gateway.oauth import dpop, replay
+from gateway.oauth import binding, dpop, replay
+from gateway.oauth.binding import Binding
+from gateway.oauth.certificate import presented_thumbprint
 from gateway.parties import Standing
 from gateway.services import Services, services
 from gateway.storage.unit_of_work import Transaction
@@ -37,10 +40,10 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """A verified token of ours: whose, bound to which key (RFC 7638 thumbprint), until when."""
+    """A verified token of ours: whose, bound to what, until when."""
 
     party: str
-    jkt: str
+    binding: Binding
     expires_at: int
 
 
@@ -66,7 +69,7 @@ class VerifiedTokens:
 async def authenticated(request: Request) -> Caller:
     """Return the caller of this request (a FastAPI dependency).
 
-    Raises NotAuthenticated, or Refused `party_suspended`. The proof's single use is durable on
+    Raises NotAuthenticated, or Refused `party_suspended`. A proof's single use is durable on
     return. Asked twice for one request, it answers the same without a second claim.
     """
     known = request.scope.get(CALLER_SCOPE_KEY)
@@ -77,15 +80,19 @@ async def authenticated(request: Request) -> Caller:
     now = parts.clock()
 
     # 1 The token is ours and current.
-    unverified_token = _presented_token(request)
+    scheme, unverified_token = _presented_token(request)
     remembered = cache.get(unverified_token, now)
     token = remembered[0] if remembered else verify_token(parts, unverified_token, now)
-    # 2 The proof is for this call and by the key that the token is bound to.
-    proof = _verified_proof(request, parts, unverified_token, now)
-    if proof.jkt != token.jkt:
-        raise _refuse("proof_invalid", "by another key than the token's")
-    # 3 In one transaction: the proof was never seen, and this is how the party stands.
-    standing = await _claim(parts, token, proof)
+    # 2 The caller has what the token is bound to, and 3 this is how the party stands.
+    if scheme == "bearer":
+        _check_certificate(request, parts, token, now)
+        standing = await parts.store.read(lambda conn: parties.standing(conn, token.party))
+    else:
+        proof = _verified_proof(request, parts, unverified_token, now)
+        if token.binding != Binding(binding.PROOF_KEY, proof.jkt):
+            raise _refuse("proof_invalid", "by another key than the token's")
+        # In one transaction: the proof was never seen, and this is how the party stands.
+        standing = await _claim(parts, token, proof)
     # 4 What was remembered from before a change among the parties is verified again.
     if remembered is not None and remembered[1] != standing.epoch:
         token = verify_token(parts, unverified_token, now)
@@ -107,15 +114,14 @@ def verify_token(parts: Services, unverified_token: str, now: int) -> AccessToke
         jose.check_times(claims, now, leeway=0)  # our own clock made them
     except jose.JoseError as refused:
         raise _refuse("token_invalid", refused.code) from None
-    party, cnf, expires_at = claims.get("sub"), claims.get("cnf"), claims["exp"]
-    jkt = cnf.get("jkt") if isinstance(cnf, dict) else None
+    party, bound_to, expires_at = claims.get("sub"), binding.read_cnf(claims.get("cnf")), claims["exp"]
     if claims.get("iss") != issuer or claims.get("aud") != issuer:
         raise _refuse("token_invalid", "another issuer or audience")
     if not isinstance(party, str) or party not in parts.register.parties or claims.get("client_id") != party:
         raise _refuse("token_invalid", "not a party of the register")
-    if not isinstance(jkt, str) or not isinstance(expires_at, int):
-        raise _refuse("token_invalid", "bound to no key")
-    return AccessToken(party, jkt, expires_at)
+    if bound_to is None or not isinstance(expires_at, int):
+        raise _refuse("token_invalid", "bound to nothing, or to more than one thing")
+    return AccessToken(party, bound_to, expires_at)
 
 
 def called_url(parts: Services, request: Request) -> str:
@@ -125,14 +131,28 @@ def called_url(parts: Services, request: Request) -> str:
     return parts.settings.issuer.rstrip("/") + raw_path.decode("latin-1")
 
 
-def _presented_token(request: Request) -> str:
+def _presented_token(request: Request) -> tuple[str, str]:
     headers = request.headers.getlist("authorization")
     if len(headers) != 1:
         raise _refuse("token_missing", "not exactly one Authorization header")
     scheme, _, unverified_token = headers[0].partition(" ")
-    if scheme.lower() != "dpop":
-        raise _refuse("token_missing", "another scheme than DPoP")
-    return unverified_token
+    if scheme.lower() not in ("dpop", "bearer"):
+        raise _refuse("token_missing", "another scheme than DPoP or Bearer")
+    return scheme.lower(), unverified_token
+
+
+def _check_certificate(request: Request, parts: Services, token: AccessToken, now: int) -> None:
+    """Raise unless the token is bound to this connection's certificate, and that is still the party's."""
+    if token.binding.method != binding.CERTIFICATE:
+        # The downgrade: without its proof, a stolen token would be as good as the owner's.
+        raise _refuse("token_missing", "a token bound to a key, without the scheme DPoP")
+    if request.headers.getlist("dpop"):
+        raise _refuse("proof_invalid", "a proof beside a token that is bound to a certificate")
+    if token.binding.thumbprint != presented_thumbprint(request):
+        raise _refuse("certificate_invalid", "another certificate than the token's, or none")
+    # A certificate that its party took off the list ends with the list, not with the token.
+    if token.binding.thumbprint not in parts.key_lists.verified(token.party).tls(now):
+        raise _refuse("certificate_invalid", "not in the party's key list now")
 
 
 def _verified_proof(request: Request, parts: Services, unverified_token: str, now: int) -> dpop.Proof:

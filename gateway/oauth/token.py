@@ -1,6 +1,7 @@
-"""Issue access tokens to parties: client credentials, private_key_jwt, bound to the caller's key.
+"""Issue access tokens to parties: client credentials, private_key_jwt, bound to the caller.
 
-RFC 6749 §4.4, RFC 9068, RFC 9449 §5; NL GOV OAuth profile 1.1 §2.4. Errors here are those of
+To the key of a DPoP proof (RFC 9449 §5) or, where the request brings none, to the certificate of its
+connection (RFC 8705 §3). RFC 6749 §4.4, RFC 9068; NL GOV OAuth profile 1.1 §2.4. Errors here are those of
 RFC 6749 §5.2, not problem documents: OAuth clients read `error`.
 """
 
@@ -20,8 +21,10 @@ from adapters.kit import jose
 from gateway import parties
 from gateway.errors import GatewayError, InputRefused
 from gateway.http.strict_body import media_type, read_limited
-from gateway.oauth import dpop, replay
+from gateway.oauth import binding, dpop, replay
 from gateway.oauth.assertion import AUTH_METHOD, Assertion, AssertionRefused, PartyAssertion, PartyClient
+from gateway.oauth.binding import Binding
+from gateway.oauth.certificate import presented_thumbprint
 from gateway.oauth.resource import CALLER_SCOPE_KEY, TOKEN_TYP, Caller, called_url
 from gateway.services import Services, services
 from gateway.storage.unit_of_work import Transaction
@@ -40,7 +43,7 @@ _MAX_FIELDS = 16
 # a suspension are one answer, or the endpoint would tell who is a party.
 _ERRORS: Mapping[str, tuple[int, str]] = {
     "invalid_request": (400, "The form is malformed, repeats a parameter, or carries two credentials."),
-    "invalid_client": (400, "The client assertion is not accepted."),
+    "invalid_client": (400, "The client assertion, or the certificate with it, is not accepted."),
     "unsupported_grant_type": (400, "Only client_credentials is offered."),
     "invalid_scope": (400, "There are no scopes; leave the parameter out."),
     "invalid_dpop_proof": (400, "The DPoP proof is missing, not for this call, or was used before."),
@@ -52,25 +55,21 @@ router = APIRouter(include_in_schema=False)
 
 @router.post(TOKEN_PATH)
 async def token(request: Request) -> JSONResponse:
-    """Exchange a client assertion and a DPoP proof for a token.
+    """Exchange a client assertion for a token, bound to a DPoP proof's key or to the certificate.
 
-    Both are claimed, for good, before a token is made: of any number of copies one succeeds, and
-    after a crash in between none does again.
+    Assertion and proof are claimed, for good, before a token is made: of any number of copies one
+    succeeds, and after a crash in between none does again.
     """
     parts = services(request)
     now = parts.clock()
     try:
         form = await _read_form(request)
-        proof = dpop.verify_proof(
-            dpop.only_proof(request.headers.getlist("dpop")),
-            method="POST",
-            url=called_url(parts, request),
-            now=now,
-        )
-        server = TokenServer(parts, proof, now)
+        proof, bound_to = _caller_binding(request, parts, now)
+        server = TokenServer(parts, bound_to, now)
         grant = server.get_token_grant(server.create_oauth2_request(form))
         grant.validate_token_request()
         assertion = grant.client.assertion
+        _check_listed(parts, assertion.party, bound_to, now)
         await _claim(parts, assertion, proof, now)
     except dpop.ProofRefused as refused:
         return _error("invalid_dpop_proof", refused.reason)
@@ -99,6 +98,7 @@ async def metadata(request: Request) -> dict[str, object]:
         "token_endpoint_auth_methods_supported": [AUTH_METHOD],
         "token_endpoint_auth_signing_alg_values_supported": ["ES256"],
         "dpop_signing_alg_values_supported": ["ES256"],
+        "tls_client_certificate_bound_access_tokens": services(request).settings.sees_certificates,
     }
 
 
@@ -119,9 +119,9 @@ class PartyGrant(ClientCredentialsGrant):  # type: ignore[misc]  # Authlib ships
 class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib ships no types
     """Authlib's server for one request. It is synchronous, so the store is asked between its two steps."""
 
-    def __init__(self, parts: Services, proof: dpop.Proof, now: int) -> None:
+    def __init__(self, parts: Services, bound_to: Binding, now: int) -> None:
         super().__init__()
-        self._parts, self._proof, self._now = parts, proof, now
+        self._parts, self._bound_to, self._now = parts, bound_to, now
         issuer = parts.settings.issuer
         audiences = {issuer}
         if parts.settings.accept_token_endpoint_audience:
@@ -161,10 +161,14 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib ships n
             "iat": self._now,
             "exp": self._now + TOKEN_SECONDS,
             "jti": new_id(),
-            "cnf": {"jkt": self._proof.jkt},
+            "cnf": self._bound_to.cnf(),
         }
         signed = jose.sign(claims, self._parts.keys.signing("token"), TOKEN_TYP)
-        return {"access_token": signed, "token_type": "DPoP", "expires_in": TOKEN_SECONDS}
+        return {
+            "access_token": signed,
+            "token_type": self._bound_to.scheme,
+            "expires_in": TOKEN_SECONDS,
+        }
 
 
 class _FormRequest(OAuth2Request):  # type: ignore[misc]  # Authlib ships no types
@@ -203,15 +207,33 @@ async def _read_form(request: Request) -> dict[str, str]:
     return form
 
 
-async def _claim(parts: Services, assertion: Assertion, proof: dpop.Proof, now: int) -> None:
+def _caller_binding(request: Request, parts: Services, now: int) -> tuple[dpop.Proof | None, Binding]:
+    """Return the verified proof, if one was sent, and what the token shall be bound to."""
+    proofs, certificate = request.headers.getlist("dpop"), presented_thumbprint(request)
+    if not proofs and certificate is not None:
+        return None, Binding(binding.CERTIFICATE, certificate)
+    # Who sends a proof means to use it, over whatever connection.
+    proof = dpop.verify_proof(dpop.only_proof(proofs), method="POST", url=called_url(parts, request), now=now)
+    return proof, Binding(binding.PROOF_KEY, proof.jkt)
+
+
+def _check_listed(parts: Services, party: str, bound_to: Binding, now: int) -> None:
+    """Raise unless a certificate is one that this very party, now verified, has in its key list."""
+    if bound_to.method != binding.CERTIFICATE:
+        return
+    if bound_to.thumbprint not in parts.key_lists.verified(party).tls(now):
+        raise AssertionRefused("certificate not in the party's key list")
+
+
+async def _claim(parts: Services, assertion: Assertion, proof: dpop.Proof | None, now: int) -> None:
     """Use up assertion and proof, durably, if the party is active; raise Replayed otherwise."""
     assertion_key = replay.key("assertion", assertion.party, assertion.jti)
-    proof_key = replay.key("proof", proof.jkt, proof.jti)
 
     def work(tx: Transaction) -> None:
         replay.forget_expired(tx, now)
         replay.claim(tx, assertion_key, assertion.expires_at)
-        replay.claim(tx, proof_key, proof.accepted_until)
+        if proof is not None:
+            replay.claim(tx, replay.key("proof", proof.jkt, proof.jti), proof.accepted_until)
         if not parties.standing(tx.conn, assertion.party).active:
             raise replay.Replayed
 

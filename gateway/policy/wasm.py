@@ -20,6 +20,7 @@ from adapters.kit.register import SignedAgreement
 from adapters.kit.strict_json import StrictJsonError, loads
 from gateway.policy.port import PolicyUnavailable, Question, Verdict
 from gateway.policy.rego import base_document, document, verdict
+from gateway.policy.rego_files import rego_files
 
 ENTRYPOINT = "dossier/decision"
 # A Wasm page. The ABI counts memory in these.
@@ -189,11 +190,7 @@ def verified_module(build_dir: Path, policies_dir: Path) -> bytes:
         raise PolicyBuildRefused("build.json names another entrypoint")
     if build.get("policy_wasm_sha256") != hashlib.sha256(module).hexdigest():
         raise PolicyBuildRefused("policy.wasm is not the module that build.json describes")
-    found = {
-        path.relative_to(policies_dir).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in policies_dir.rglob("*.rego")
-        if not path.name.endswith("_test.rego")
-    }
+    found = {name: hashlib.sha256(text).hexdigest() for name, text in rego_files(policies_dir).items()}
     if not found or build.get("sources") != found:
         raise PolicyBuildRefused("the policies changed after they were compiled: run `make policy`")
     return module

@@ -10,13 +10,14 @@ from collections.abc import Mapping
 
 from gateway.policy.port import NextStep, Reason, RefusalCode
 
+# The `detail` of the problem; what happened stands in its `title` (`gateway.http.problems`).
 REFUSALS: Mapping[RefusalCode, str] = {
-    "agreement_not_in_force": "The agreement is not in force at this moment.",
-    "purpose_not_in_agreement": "The agreement does not list this purpose, so nothing is exchanged for it.",
-    "party_never_receives": "Under the agreement, this kind of party receives nothing about a person.",
-    "no_rule_in_agreement": "No rule of the agreement lets you ask this source for this purpose.",
-    "agreement_not_signed": "You or the source have not signed the agreement that is in force.",
-    "party_suspended": "You or the source are suspended from the exchange.",
+    "agreement_not_in_force": "Before its first day, after its last, or unsigned, it opens nothing.",
+    "purpose_not_in_agreement": "Nothing is exchanged for a purpose that the parties did not agree on.",
+    "party_never_receives": "That goes for every party of this kind, whatever the client consents to.",
+    "no_rule_in_agreement": "What no rule opens stays closed, whatever the client consents to.",
+    "agreement_not_signed": "A rule works between two parties only once both have signed this version.",
+    "party_suspended": "While it is, nothing goes to it or comes from it, not even what was under way.",
 }
 
 REASONS: Mapping[Reason, str] = {
@@ -47,14 +48,9 @@ NEXT_STEPS: Mapping[NextStep, str] = {
 }
 
 
-def refusal_sentence(code: RefusalCode) -> str:
-    """Return what a refusal from the agreement alone says to the caller."""
-    return REFUSALS[code]
-
-
-def reason_sentence(reason: Reason) -> str:
-    """Return why a category stays behind."""
-    return REASONS[reason]
+def refusal_sentence(code: str) -> str | None:
+    """Return what a refusal from the agreement alone adds to its title; None for any other code."""
+    return next((sentence for known, sentence in REFUSALS.items() if known == code), None)
 
 
 def next_step_sentence(step: NextStep | None) -> str | None:

@@ -7,6 +7,7 @@ No column holds an identifier of a client or dossier content in the clear (promi
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -30,6 +31,9 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+# PostgreSQL's integers end in January 2038, SQLite's do not; there a BIGINT would be no row id.
+Long = BigInteger().with_variant(Integer(), "sqlite")
 
 # One row. `party_epoch` rises with every suspension, key change and change of agreement.
 gateway_state = Table(
@@ -59,7 +63,7 @@ clients = Table(
     Column("revision", Integer, nullable=False),
     Column("data_key_sealed", LargeBinary, nullable=False),
     Column("merged_into", String(32), nullable=True),
-    Column("created_at", Integer, nullable=False),
+    Column("created_at", Long, nullable=False),
 )
 
 # Who a number belongs to, over all parties. Read only when a case is confirmed.
@@ -92,9 +96,9 @@ cases = Table(
     Column("opened_by", String(64), nullable=False),
     Column("confirmed_by", String(64), nullable=True),
     Column("content_sealed", LargeBinary, nullable=False),  # identifiers and evidence, sealed
-    Column("opened_at", Integer, nullable=False),
-    Column("confirmed_at", Integer, nullable=True),
-    Column("left_at", Integer, nullable=True),
+    Column("opened_at", Long, nullable=False),
+    Column("confirmed_at", Long, nullable=True),
+    Column("left_at", Long, nullable=True),
     CheckConstraint("state IN ('pending', 'active', 'left')", name="state"),
     CheckConstraint("basis IN ('mandate', 'invitation')", name="basis"),
     # Two for a mandate: no single login makes a case (DESIGN §2).
@@ -111,7 +115,7 @@ case_workers = Table(
     Column("case_id", ForeignKey("cases.id"), nullable=False),
     Column("worker_id", String(64), nullable=False),
     Column("role", String(16), nullable=False),
-    Column("added_at", Integer, nullable=False),
+    Column("added_at", Long, nullable=False),
     PrimaryKeyConstraint("case_id", "worker_id", "role"),
 )
 
@@ -123,8 +127,8 @@ invitations = Table(
     Column("to_party", String(48), nullable=False),
     Column("invited_by", String(64), nullable=False),
     Column("state", String(16), nullable=False),  # open | accepted | withdrawn
-    Column("created_at", Integer, nullable=False),
-    Column("expires_at", Integer, nullable=False),
+    Column("created_at", Long, nullable=False),
+    Column("expires_at", Long, nullable=False),
     CheckConstraint("state IN ('open', 'accepted', 'withdrawn')", name="state"),
 )
 
@@ -152,9 +156,9 @@ exchanges = Table(
     Column("order_digest", String(64), nullable=True),
     Column("attestation_sealed", LargeBinary, nullable=True),
     Column("failure", String(48), nullable=True),
-    Column("created_at", Integer, nullable=False),
-    Column("expires_at", Integer, nullable=False),
-    Column("ledger_index", Integer, nullable=False),  # of the decision
+    Column("created_at", Long, nullable=False),
+    Column("expires_at", Long, nullable=False),
+    Column("ledger_index", Long, nullable=False),  # of the decision
     UniqueConstraint("requester", "request_jti"),
     Index("ix_exchanges_state", "state", "expires_at"),
 )
@@ -180,8 +184,8 @@ hand_overs = Table(
     Column("outcome", String(16), nullable=False),  # permitted | withheld
     Column("ground", String(20), nullable=True),
     Column("consent_id", String(32), nullable=True, index=True),
-    Column("ledger_index", Integer, nullable=False),
-    Column("handed_over_at", Integer, nullable=False),
+    Column("ledger_index", Long, nullable=False),
+    Column("handed_over_at", Long, nullable=False),
     PrimaryKeyConstraint("id", "category"),
 )
 
@@ -189,13 +193,13 @@ hand_overs = Table(
 outbox = Table(
     "outbox",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("id", Long, primary_key=True, autoincrement=True),
     Column("topic", String(16), nullable=False),  # order | cancellation
     Column("exchange_id", ForeignKey("exchanges.id"), nullable=False, index=True),
     Column("source", String(48), nullable=False),
     Column("body", Text, nullable=False),  # the JWS, as it was signed
     Column("attempts", Integer, nullable=False),
-    Column("next_attempt_at", Integer, nullable=False, index=True),
+    Column("next_attempt_at", Long, nullable=False, index=True),
 )
 
 # --- single use ----------------------------------------------------------------------------
@@ -207,7 +211,7 @@ idempotency = Table(
     Column("key", String(64), nullable=False),  # HMAC of what the caller sent
     Column("fingerprint", String(64), nullable=False),  # HMAC of the body
     Column("resource_id", String(32), nullable=False),
-    Column("expires_at", Integer, nullable=False, index=True),
+    Column("expires_at", Long, nullable=False, index=True),
     PrimaryKeyConstraint("party_id", "key"),
 )
 
@@ -216,7 +220,7 @@ replay = Table(
     "replay",
     metadata,
     Column("key", String(64), primary_key=True),
-    Column("expires_at", Integer, nullable=False, index=True),
+    Column("expires_at", Long, nullable=False, index=True),
 )
 
 # --- ledger --------------------------------------------------------------------------------
@@ -225,7 +229,7 @@ ledger_head = Table(
     "ledger_head",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("size", Integer, nullable=False),
+    Column("size", Long, nullable=False),
     Column("checkpoint", Text, nullable=False),  # C2SP signed note, also while empty
     CheckConstraint("id = 1", name="single_row"),
 )
@@ -235,7 +239,7 @@ ledger_tiles = Table(
     "ledger_tiles",
     metadata,
     Column("level", Integer, nullable=False),
-    Column("number", Integer, nullable=False),
+    Column("number", Long, nullable=False),
     Column("hashes", LargeBinary, nullable=False),
     PrimaryKeyConstraint("level", "number"),
 )
@@ -243,7 +247,7 @@ ledger_tiles = Table(
 ledger_entries = Table(
     "ledger_entries",
     metadata,
-    Column("index", Integer, primary_key=True, autoincrement=False),
+    Column("index", Long, primary_key=True, autoincrement=False),
     Column("entry", LargeBinary, nullable=False),  # public: a salted commitment, nothing else
 )
 
@@ -251,12 +255,12 @@ ledger_entries = Table(
 ledger_details = Table(
     "ledger_details",
     metadata,
-    Column("index", Integer, primary_key=True, autoincrement=False),
+    Column("index", Long, primary_key=True, autoincrement=False),
     Column("kind", String(32), nullable=False),
     Column("party_id", String(48), nullable=True),
     Column("client_id", String(32), nullable=True, index=True),
     Column("subject", String(64), nullable=True, index=True),
     Column("exchange_id", String(32), nullable=True, index=True),
     Column("detail_sealed", LargeBinary, nullable=False),
-    Column("recorded_at", Integer, nullable=False, index=True),
+    Column("recorded_at", Long, nullable=False, index=True),
 )

@@ -1,9 +1,11 @@
 """Make writes durable, many at a time, each with its ledger entries or not at all.
 
-    BEGIN IMMEDIATE → head → every work in its own SAVEPOINT → tiles, signed head → COMMIT → results
+    BEGIN → lock the head → every work in its own SAVEPOINT → tiles, signed head → COMMIT → results
 
 One thread writes. It takes what is waiting, up to `GROUP` works, into one transaction: the disk is
 waited for once per group. Nobody is told of a result before COMMIT (promise 4: no record, no release).
+The lock comes first, also for works that append nothing: so everything that any gateway writes or
+compares happens in one order. SQLite locks the file with BEGIN IMMEDIATE, PostgreSQL the head's row.
 """
 
 from __future__ import annotations
@@ -15,21 +17,24 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy import Connection, Engine, make_url
 
 from gateway.errors import Unavailable
+from gateway.ledger import LedgerDoesNotVerify
 from gateway.ledger.append import Appender, check_edge, start
 from gateway.ledger.checkpoint import LedgerSigner
 from gateway.ledger.tiles import MAX_ENTRY_BYTES
-from gateway.storage import engine as sqlite
+from gateway.storage.database import Database
+from gateway.storage.engine import SqliteDatabase
 from gateway.storage.migrations import bring_up_to_date
+from gateway.storage.postgresql import PostgresDatabase
 
 T = TypeVar("T")
 
-# Works per COMMIT. Beyond this the wait for the disk is a small part of the whole (libraries study, §7).
+# Works per COMMIT. Beyond this the wait for the disk is a small part of the whole.
 GROUP = 64
 # Works that may wait. More than the writer does in a second: better refused at once than late.
 MAX_WAITING = 4096
@@ -39,8 +44,9 @@ class Transaction:
     """What a work is given: a connection, and the end of the ledger. Valid only while the work runs.
 
     A work MUST return plain values (rows read out, no cursors). It MUST NOT commit, block on anything
-    but the database, catch errors of the database except IntegrityError, or do anything that cannot
-    be undone: it may be rolled back after it returned.
+    but the database, catch errors of the database except IntegrityError, go on after that one
+    (PostgreSQL refuses everything up to the savepoint's end), or do anything that cannot be undone:
+    it may be rolled back after it returned.
     """
 
     def __init__(self, conn: Connection, next_index: int) -> None:
@@ -70,53 +76,52 @@ class _Waiting:
     future: asyncio.Future[Any]
     result: Any = None
     error: BaseException | None = None
+    given_up: bool = False  # its caller was told that the database does not answer
 
 
 class Store:
     """The database: one writer, several readers. Safe to use from any number of tasks and loops."""
 
-    def __init__(self, write_engine: Engine, read_engine: Engine, appender: Appender) -> None:
-        self._write_engine = write_engine
-        self._read_engine = read_engine
+    def __init__(self, database: Database, appender: Appender) -> None:
+        self._database = database
         self._appender = appender
         self._waiting: queue.Queue[_Waiting | None] = queue.Queue()
         self._accepting = True
         self._gate = threading.Lock()
-        self._readers = ThreadPoolExecutor(sqlite.READERS, thread_name_prefix="store-reader")
         self._writer = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._writer.start()
+
+    @property
+    def _write_engine(self) -> Engine:
+        return self._database.write_engine
 
     @classmethod
     def open(cls, url: str, *, ledger: LedgerSigner, create: bool = True) -> Store:
         """Open the database, bring its tables up to date, and prove the end of the ledger.
 
-        An empty file gets all tables at once, stamped as migrated; with `create=False` it is an error.
+        An empty database gets all tables at once, stamped as migrated; with `create=False` it is an
+        error. Several gateways may open one PostgreSQL at once: the first does the work.
         Raise LedgerDoesNotVerify where ledger and checkpoint differ: such a gateway must not start.
-        Raise Unavailable where the file cannot be used.
+        Raise Unavailable where the database cannot be used, ValueError for a URL of no kind we know.
         """
-        if not create and not sqlite.database_file(url).exists():
-            raise Unavailable("storage_unavailable", cause="there is no database file")
-        writing = sqlite.writing_engine(url)
-        try:
-            # Only new tables get an empty ledger: a head that is gone is a ledger that was cut off.
-            bring_up_to_date(writing, start=(lambda conn: start(conn, ledger)) if create else None)
-            with writing.connect() as conn, conn.begin() as begun:
-                check_edge(conn, ledger.key)
-                begun.rollback()
-        except DatabaseError as error:
-            writing.dispose()
-            raise sqlite.unavailable(error) from error
-        except BaseException:
-            writing.dispose()
-            raise
-        return cls(writing, sqlite.reading_engine(url), Appender(ledger))
+        database = _database(url, create=create)
+        # In a thread of its own: whoever opens a store may be running an event loop.
+        with ThreadPoolExecutor(1, thread_name_prefix="store-opener") as aside:
+            try:
+                aside.submit(_prepare, database, ledger, create).result()
+            except BaseException as error:
+                aside.submit(database.close).result()
+                if isinstance(error, (LedgerDoesNotVerify, Unavailable)) or not database.is_outage(error):
+                    raise
+                raise database.unavailable(error) from error
+        return cls(database, Appender(ledger))
 
     async def write(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` on the writer's thread; on return everything it wrote and appended is durable.
 
         Raise what the work raised: then nothing of it remains, and others of its group are untouched.
-        Raise Unavailable where the transaction could not be committed: then nothing of the group is
-        *released*, though after a lost COMMIT it may turn out to be stored.
+        Raise Unavailable where the transaction could not be committed, or where the database does not
+        answer in time: then nothing of the group is *released*, though it may turn out to be stored.
         Cancelling the caller does not cancel the work: it may still commit. Whoever needs to know
         makes the work idempotent and asks again.
         """
@@ -129,7 +134,7 @@ class Store:
                 cause = "too many writes are waiting"
                 raise Unavailable("storage_unavailable", cause=cause, retry_after_seconds=1)
             self._waiting.put(waiting)
-        result: T = await waiting.future
+        result: T = await self._answer_to(waiting)
         return result
 
     async def read(self, work: Callable[[Connection], T]) -> T:
@@ -137,33 +142,40 @@ class Store:
 
         It cannot write. Raise what the work raised, and Unavailable where the database cannot be read.
         """
+        if not self._accepting:
+            raise Unavailable("storage_unavailable", cause="the store is closed")
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._readers, self._read_once, work)
-        except RuntimeError as error:
-            if self._accepting:
-                raise
-            raise Unavailable("storage_unavailable", cause="the store is closed") from error
+            return await self._database.read(work)
+        except Exception as error:
+            if self._database.is_outage(error):
+                raise self._database.unavailable(error) from error
+            if isinstance(error, RuntimeError) and not self._accepting:
+                raise Unavailable("storage_unavailable", cause="the store is closed") from error
+            raise
 
     def close(self) -> None:
-        """Finish what is waiting, then let go of the file. Later calls raise Unavailable."""
+        """Finish what is waiting, then let go of the database. Later calls raise Unavailable."""
         with self._gate:
             already = not self._accepting
             self._accepting = False
             if not already:
                 self._waiting.put(None)
         self._writer.join()
-        self._readers.shutdown(wait=True)
-        self._read_engine.dispose()
-        self._write_engine.dispose()
+        if not already:
+            with ThreadPoolExecutor(1, thread_name_prefix="store-closer") as aside:
+                aside.submit(self._database.close).result()
 
-    def _read_once(self, work: Callable[[Connection], T]) -> T:
+    async def _answer_to(self, waiting: _Waiting) -> Any:
+        if self._database.answers_within_seconds is None:
+            return await waiting.future
         try:
-            with self._read_engine.connect() as conn:
-                return work(conn)
-        except DatabaseError as error:
-            if sqlite.is_outage(error):
-                raise sqlite.unavailable(error) from error
-            raise
+            async with asyncio.timeout(self._database.answers_within_seconds) as scope:
+                return await waiting.future
+        except TimeoutError:
+            if not scope.expired():
+                raise  # the work's own
+            waiting.given_up = True
+            raise Unavailable("storage_unavailable", cause="no answer in time") from None
 
     # --- the writer's thread -----------------------------------------------------------------
 
@@ -175,7 +187,7 @@ class Store:
                 # COMMIT failed or its outcome is unknown: the next head read from the file decides.
                 self._appender.forget()
                 for waiting in group:
-                    waiting.result, waiting.error = None, sqlite.unavailable(error)
+                    waiting.result, waiting.error = None, self._database.unavailable(error)
                     waiting.error.__cause__ = error
             _tell(group)
 
@@ -196,44 +208,50 @@ class Store:
         return group
 
     def _commit(self, group: list[_Waiting]) -> None:
-        with self._write_engine.connect() as conn:
-            try:
-                self._transact(conn, group)
-            except BaseException:
-                # Only a closed connection is certain to hold neither a lock nor half a transaction.
-                conn.invalidate()
-                raise
+        """Do the works that someone still waits for, in one transaction."""
+        wanted = [waiting for waiting in group if not waiting.given_up]
+        if wanted:
+            self._database.transact(partial(self._transact, wanted))
 
-    def _transact(self, conn: Connection, group: list[_Waiting]) -> None:
-        with conn.begin() as begun:
-            first = self._appender.begin(conn)
-            entries: list[bytes] = []
-            for waiting in group:
-                entries += _perform(conn, waiting, first + len(entries))
-            if entries:
-                self._appender.flush(conn, entries)
-            sqlite.allow_commit(conn)
-            begun.commit()
+    def _transact(self, group: list[_Waiting], conn: Connection) -> None:
+        first = self._appender.begin(conn)
+        entries: list[bytes] = []
+        for waiting in group:
+            entries += self._perform(conn, waiting, first + len(entries))
+        if entries:
+            self._appender.flush(conn, entries)
+
+    def _perform(self, conn: Connection, waiting: _Waiting, next_index: int) -> list[bytes]:
+        """Run one work in its savepoint; return the leaves that remain of it."""
+        tx = Transaction(conn, next_index)
+        savepoint = conn.begin_nested()
+        try:
+            waiting.result = waiting.work(tx)
+            savepoint.commit()
+            return tx._close()
+        except Exception as raised:
+            tx._close()
+            waiting.result, waiting.error = None, raised
+            if self._database.is_outage(raised):
+                waiting.error = self._database.unavailable(raised)
+                waiting.error.__cause__ = raised
+            if not self._database.in_transaction(conn):
+                raise  # a full disk ended the whole transaction, so the whole group fails
+            savepoint.rollback()
+            return []
 
 
-def _perform(conn: Connection, waiting: _Waiting, next_index: int) -> list[bytes]:
-    """Run one work in its savepoint; return the leaves that remain of it."""
-    tx = Transaction(conn, next_index)
-    savepoint = conn.begin_nested()
-    try:
-        waiting.result = waiting.work(tx)
-        savepoint.commit()
-        return tx._close()
-    except Exception as raised:
-        tx._close()
-        waiting.result, waiting.error = None, raised
-        if sqlite.is_outage(raised):
-            waiting.error = sqlite.unavailable(raised)
-            waiting.error.__cause__ = raised
-        if not sqlite.in_transaction(conn):
-            raise  # a full disk ended the whole transaction, so the whole group fails
-        savepoint.rollback()
-        return []
+def _database(url: str, *, create: bool) -> Database:
+    if make_url(url).get_backend_name() == "postgresql":
+        return PostgresDatabase.at(url)
+    return SqliteDatabase.at(url, create=create)
+
+
+def _prepare(database: Database, ledger: LedgerSigner, create: bool) -> None:
+    # Only new tables get an empty ledger: a head that is gone is a ledger that was cut off.
+    begin_ledger = (lambda conn: start(conn, ledger)) if create else None
+    database.prepare(lambda conn: bring_up_to_date(conn, start=begin_ledger))
+    database.prepare(lambda conn: check_edge(conn, ledger.key))
 
 
 def _tell(group: list[_Waiting]) -> None:

@@ -72,8 +72,10 @@ def test_4_with_consent_the_papers_come_sealed_and_proven(told: dict[int, Facts]
 def test_5_a_withdrawal_holds_for_the_next_request_and_for_one_under_way(
     told: dict[int, Facts],
 ) -> None:
-    after, under_way = told[5].as_json()["asked"]
-    for answer in (after, under_way):
+    after, sent, came = told[5].as_json()["asked"]
+    assert sent["state"] == "forwarded"
+    assert sent["id"] == came["id"]
+    for answer in (after, came):
         assert set(answer["baseline"]) == {"perspective", "partners"}
         assert answer["documents"] == []
         assert set(answer["withheld"]) == {"decisions", "dossier_documents"}

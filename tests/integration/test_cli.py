@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import stat
 import subprocess
@@ -190,6 +191,29 @@ def test_a_refusal_by_the_agreement_ends_with_its_paragraph_and_exit_code_1(sand
     )
     assert refused["code"] == "party_never_receives"
     assert refused["paragraph"].startswith("art. 4.3")
+    assert refused["message"].endswith("whatever the client consents to.")
+
+
+@pytest.mark.processes
+def test_up_says_how_to_begin_in_lines_that_can_be_copied(sandbox: Sandbox) -> None:
+    said = (sandbox.folder / "up.log").read_text("utf-8")
+    content = json.loads(sandbox.file.read_bytes())
+    assert f"Dossierpoort runs at {content['gateway']} (loopback only)\n" in said
+    # The log is no terminal, so Rich takes it to be 80 columns wide: nothing may be cut for that.
+    assert f"\n  export POORT_SANDBOX={sandbox.file} POORT_AS=vluchtelingenwerk\n" in said
+    assert [line for line in said.splitlines() if line != line.rstrip()] == []
+    commands = [
+        line.strip() for line in said.replace("\\\n", " ").splitlines() if line.startswith("  poort ")
+    ]
+    assert len(commands) == 3
+    at = {"POORT_SANDBOX": str(sandbox.file), "POORT_AS": "vluchtelingenwerk"}
+    for command in commands:
+        if " ID " not in command:
+            words = shlex.split(command)[1:]
+            done = subprocess.run(
+                [*POORT, *words], capture_output=True, text=True, timeout=90, env=os.environ | at
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.processes

@@ -4,25 +4,21 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event, insert, select, text
+from sqlalchemy import Connection, event, text
 
 from gateway.errors import Unavailable
-from gateway.ledger import proofs
 from gateway.ledger.append import Appender
-from gateway.ledger.checkpoint import LedgerSigner
-from gateway.ledger.verify import UnverifiedBundle, verify_bundle
 from gateway.storage import postgresql
 from gateway.storage.postgresql import ANSWERS_WITHIN_SECONDS, PostgresDatabase
-from gateway.storage.tables import ledger_entries, replay
 from gateway.storage.unit_of_work import Store, Transaction
+from tests.integration.storing import SIGNER, keys, note, whole
 from tests.postgres import Cluster, cluster
 
 pytestmark = pytest.mark.postgres
-SIGNER = LedgerSigner("log.example/a", bytes(range(32)))
 
 
 @pytest.fixture(scope="module")
@@ -44,28 +40,6 @@ def store(url: str) -> Iterator[Store]:
     opened.close()
 
 
-def note(key: str) -> Callable[[Transaction], int]:
-    def work(tx: Transaction) -> int:
-        tx.conn.execute(insert(replay).values(key=key, expires_at=1))
-        return tx.append(key.encode())
-
-    return work
-
-
-def keys(conn: Connection) -> set[str]:
-    return set(conn.execute(select(replay.c.key)).scalars())
-
-
-async def check(store: Store) -> int:
-    """Verify the whole ledger offline; return its size."""
-
-    def read(conn: Connection) -> UnverifiedBundle:
-        entries = conn.execute(select(ledger_entries.c.entry).order_by(ledger_entries.c.index)).scalars()
-        return UnverifiedBundle(proofs.latest_checkpoint(conn), [bytes(entry) for entry in entries])
-
-    return verify_bundle(await store.read(read), SIGNER.vkey).checkpoint.size
-
-
 async def refused(call: Any) -> tuple[str, str, float]:
     """Return code, cause and seconds of a call that finds no database."""
     began = time.monotonic()
@@ -81,7 +55,7 @@ async def test_a_server_that_restarts_while_nobody_calls_costs_no_call(store: St
     server.start()
     assert await store.read(keys) == {"a"}
     assert await store.write(note("b")) == 1
-    assert await check(store) == 2
+    assert len((await whole(store)).entries) == 2
 
 
 async def test_a_server_that_is_away_is_reported_at_once_and_found_again(
@@ -99,7 +73,7 @@ async def test_a_server_that_is_away_is_reported_at_once_and_found_again(
         server.start()
     assert await store.write(note("b")) == 1
     assert await store.read(keys) == {"a", "b"}
-    assert await check(store) == 2
+    assert len((await whole(store)).entries) == 2
 
 
 @pytest.mark.slow
@@ -125,7 +99,7 @@ async def test_a_server_that_hangs_is_given_up_in_the_stated_time(store: Store, 
         except Unavailable:
             await asyncio.sleep(0.1)
     assert {"a", "b"} <= await store.read(keys)
-    await check(store)
+    await whole(store)
 
 
 def children(process: int) -> list[int]:
@@ -153,7 +127,7 @@ async def test_a_commit_whose_answer_is_lost_is_unavailable_for_the_whole_group(
     event.remove(store._write_engine, "commit", cut)
     held = await store.read(keys)
     assert await store.write(note("d")) == len(held)
-    assert await check(store) == len(held) + 1
+    assert len((await whole(store)).entries) == len(held) + 1
     # Whoever was promised something finds it.
     for key, outcome in zip("bc", outcomes, strict=True):
         assert isinstance(outcome, Unavailable) or key in held
@@ -193,7 +167,7 @@ async def test_a_gateway_that_stands_still_under_the_lock_is_thrown_out(
         await sleeping
     assert await sleepy.write(note("b")) == 1
     assert await store.read(keys) == {"a", "b"}
-    assert await check(store) == 2
+    assert len((await whole(store)).entries) == 2
     sleepy.close()
 
 
@@ -206,7 +180,7 @@ async def test_a_statement_that_takes_too_long_is_ended_and_the_others_go_on(sto
     assert "57014" in cause
     assert seconds < postgresql.TRANSACTION_SECONDS
     assert await other == 0
-    await check(store)
+    await whole(store)
 
 
 async def test_a_database_that_may_not_be_written_is_reported_and_read(

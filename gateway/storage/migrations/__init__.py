@@ -1,6 +1,6 @@
 """Bring a database to the tables that this version of the code knows (Alembic, without async).
 
-A new, empty file gets all tables at once and the mark of the newest migration: the test
+A new, empty database gets all tables at once and the mark of the newest migration: the test
 `test_migrations` proves that both ways end in the same tables. Importing Alembic costs most of a
 second, so it happens only where there is something to migrate.
 
@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from sqlalchemy import (
     Column,
     Connection,
-    Engine,
     MetaData,
     PrimaryKeyConstraint,
     String,
@@ -28,14 +27,14 @@ from sqlalchemy import (
 )
 
 from gateway.errors import Unavailable
-from gateway.storage import engine as sqlite
+from gateway.storage.postgresql import wait_for_turn
 from gateway.storage.tables import metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
 # The newest revision in versions/; a test compares it with what Alembic finds there.
-HEAD = "0001"
+HEAD = "0002"
 
 # As Alembic itself makes it.
 _version = Table(
@@ -53,26 +52,23 @@ def schemas() -> tuple[MetaData, ...]:
     return metadata, consent_metadata
 
 
-def bring_up_to_date(engine: Engine, *, start: Callable[[Connection], None] | None) -> None:
-    """Create or migrate. `start` fills new tables, in the transaction that makes them; None forbids new ones.
+def bring_up_to_date(conn: Connection, *, start: Callable[[Connection], None] | None) -> None:
+    """Create or migrate, in the caller's transaction. `start` fills new tables; None forbids new ones.
 
+    Of several gateways that begin at once, one does it and the others find it done.
     Raise Unavailable where the database is not the gateway's, or was made by a newer version.
     """
-    with engine.connect() as conn, conn.begin() as begun:
-        known = set(inspect(conn).get_table_names())
-        found = _stamp(conn) if "alembic_version" in known else None
-        if not known and start is not None:
-            create_all(conn)
-            start(conn)
-            sqlite.allow_commit(conn)
-            begun.commit()
-            return
-        begun.rollback()
-    if found == HEAD:
-        return
-    if found is None:
+    if conn.dialect.name == "postgresql":
+        wait_for_turn(conn)
+    known = set(inspect(conn).get_table_names())
+    found = _stamp(conn) if "alembic_version" in known else None
+    if not known and start is not None:
+        create_all(conn)
+        start(conn)
+    elif found is None:
         raise Unavailable("storage_unavailable", cause="the database is empty or not the gateway's")
-    upgrade(engine)
+    elif found != HEAD:
+        upgrade(conn)
 
 
 def create_all(conn: Connection) -> None:
@@ -83,19 +79,16 @@ def create_all(conn: Connection) -> None:
     conn.execute(insert(_version).values(version_num=HEAD))
 
 
-def upgrade(engine: Engine, revision: str = "head") -> None:
-    """Run the migrations in one transaction (SQLite's DDL is transactional; see env.py)."""
+def upgrade(conn: Connection, revision: str = "head") -> None:
+    """Run the migrations in the caller's transaction (SQLite's DDL is transactional; see env.py)."""
     from alembic import command
     from alembic.util.exc import CommandError
 
-    with engine.connect() as conn, conn.begin() as begun:
-        try:
-            command.upgrade(configuration(conn), revision)
-        except CommandError as error:
-            cause = "the database was made by a newer version of the gateway"
-            raise Unavailable("storage_unavailable", cause=cause) from error
-        sqlite.allow_commit(conn)
-        begun.commit()
+    try:
+        command.upgrade(configuration(conn), revision)
+    except CommandError as error:
+        cause = "the database was made by a newer version of the gateway"
+        raise Unavailable("storage_unavailable", cause=cause) from error
 
 
 def configuration(conn: Connection) -> Config:

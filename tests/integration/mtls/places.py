@@ -23,6 +23,7 @@ import aiohttp
 import pytest
 import uvicorn
 
+from adapters.kit import jose
 from adapters.kit.certificates import connecting
 from adapters.kit.register import sign_key_list
 from gateway import parties
@@ -94,7 +95,7 @@ class Place:
         return Party(gate, name, issued, tls)
 
     def list_certificates(self, party: str, *issued: Issued, lasting: int = LIST_SECONDS) -> None:
-        """Let a party sign and publish a new key list with these certificates."""
+        """Let a party publish a new key list with these certificates, good for `lasting` seconds."""
         serial = self.serials[party] = self.serials.get(party, 1) + 1
         now = self.gate.clock.now
         signed = sign_key_list(
@@ -102,10 +103,16 @@ class Place:
             party=party,
             serial=serial,
             now=now,
-            exp=now + lasting,
+            exp=now + LIST_SECONDS,
             keys=[("sign", self.gate.keys[party].public)],
             tls=[each.thumbprint for each in issued],
         )
+        if lasting != LIST_SECONDS:
+            claims: dict[str, Any] = jose.unverified_payload(signed)
+            entries = [
+                {**each, "exp": now + lasting} if each["use"] == "tls" else each for each in claims["keys"]
+            ]
+            signed = jose.sign({**claims, "keys": entries}, self.gate.identities[party], "key-list+jwt")
         (self.gate.folder / "key-lists" / f"{party}.jws").write_text(signed)
 
 

@@ -153,7 +153,8 @@ async def test_a_certificate_ends_with_its_entry_in_the_key_list(place: Place) -
     place.gate.clock.now += 299
     assert (await party.call(token)).status == 200
     place.gate.clock.now += 1
-    assert (await party.call(token)).status in (401, 500)  # the list as a whole has ended with it
+    assert (await party.call(token)).problem == (401, "certificate_invalid")
+    assert (await party.ask_token()).json["error"] == "invalid_client"
 
 
 async def test_a_certificate_of_another_authority_does_not_get_through_the_handshake(place: Place) -> None:

@@ -85,7 +85,8 @@ async def test_an_assertion_stays_used_after_a_restart(
     assertion = own_gate.assertion()
     assert (await own_gate.ask_token(assertion)).status == 200
     own_gate.services.store.close()
-    reopened = compose_again(own_gate.folder, own_gate.issuer, own_gate.clock).store
+    url = own_gate.services.settings.database_url
+    reopened = compose_again(own_gate.folder, own_gate.issuer, own_gate.clock, database_url=url).store
     try:
         jti = str(jose.unverified_payload(assertion)["jti"])
         key = replay.key("assertion", "vluchtelingenwerk", jti)

@@ -194,9 +194,6 @@ def test_answers_look_ups_by_key(agreement: Agreement) -> None:
     assert agreement.may_be_asked_without_consent("ind")
     assert not agreement.may_be_asked_without_consent("dtv")
     assert not agreement.may_be_asked_without_consent("askv")
-    assert agreement.answered_by_gateway("partners")
-    assert not agreement.answered_by_gateway("perspective")
-    assert not agreement.answered_by_gateway("gossip")
 
 
 def test_lists_only_partners_whose_involvement_tells_nothing_more(agreement: Agreement) -> None:

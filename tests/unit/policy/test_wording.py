@@ -23,5 +23,5 @@ def test_no_sentence_tells_a_refused_from_a_withdrawn_or_expired_consent() -> No
 def test_a_step_that_does_not_exist_has_no_sentence() -> None:
     assert wording.next_step_sentence(None) is None
     assert wording.next_step_sentence("record_consent") == wording.NEXT_STEPS["record_consent"]
-    assert wording.reason_sentence("no_rule") == wording.REASONS["no_rule"]
+    assert wording.refusal_sentence("not_found") is None
     assert wording.refusal_sentence("party_suspended") == wording.REFUSALS["party_suspended"]

@@ -111,6 +111,18 @@ async def test_a_gateway_that_stays_away_is_an_error_that_says_how_to_repeat(key
     assert "Idempotency-Key" in unreachable.value.next_step
 
 
+@pytest.mark.parametrize(
+    ("status", "said_of_it"),
+    [(401, "did not let us sign in"), (503, "its token endpoint answered 503")],
+)
+async def test_who_cannot_sign_in_learns_whether_it_is_the_key_or_the_gateway(
+    keystore: Keystore, status: int, said_of_it: str
+) -> None:
+    with pytest.raises(GatewayUnreachable) as unreachable:
+        await ask(Gateway(SessionError("token_refused", status=status)), keystore)
+    assert said_of_it in unreachable.value.message
+
+
 async def test_a_request_under_way_is_followed_until_it_is_settled(keystore: Keystore) -> None:
     waiting = said("forwarded", 202, **{"Retry-After": "0"})
     gateway, told = Gateway(waiting, waiting, said("answered")), list[str]()

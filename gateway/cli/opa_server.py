@@ -1,0 +1,53 @@
+"""An OPA server beside the demonstration's gateway, with the bundle that the gateway's key signed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adapters.kit.register import Register
+from gateway import agreement
+from gateway.cli.policy import write_bundle
+from gateway.cli.stack import Process, StackFailed, free_ports
+from gateway.policy.bundle import KEY_USE, bundle_of, opa_arguments
+
+if TYPE_CHECKING:
+    from gateway.cli.provision import Deployment
+
+POLICIES = Path(__file__).resolve().parents[2] / "policies"
+
+
+def find_opa(named: Path | None) -> Path:
+    """Return the OPA to run: the one named, else the one on PATH; raise StackFailed where there is none."""
+    found = shutil.which(named or "opa")
+    if found is None:
+        raise StackFailed(
+            f"There is no OPA at {named}."
+            if named
+            else "There is no `opa` on PATH: name one with --opa. `.ci/opa` builds one and prints its path."
+        )
+    return Path(found).resolve()
+
+
+def beside(deployment: Deployment, binary: Path, *, now: int) -> tuple[Process, dict[str, str]]:
+    """Write the bundle of the deployment; return the process and the gateway's settings for it."""
+    gateway = deployment["gateway"]
+    register = Register.load(gateway.deployment_folder)
+    in_force = agreement.load(gateway.deployment_folder, register, now)
+    configuration = write_bundle(
+        bundle_of(POLICIES, in_force.signed),
+        gateway.keystore().signing(KEY_USE),
+        deployment.folder / "opa",
+        issuer=register.issuer,
+        now=now,
+    )
+    # More ports than the stack has processes: one of them is nobody's.
+    addresses = deployment.addresses
+    taken = {addresses.gateway, *addresses.adapters.values(), *addresses.simulators.values()}
+    offered = [f"127.0.0.1:{port}" for port in free_ports(1 + len(taken))]
+    listen = next(address for address in offered if f"http://{address}" not in taken)
+    url = f"http://{listen}"
+    # Its own authorisation travels in the bundle: /health answers once the bundle was verified and taken.
+    process = Process("opa", opa_arguments(configuration, listen), f"{url}/health", {}, (str(binary),))
+    return process, {"POORT_POLICY_ENGINE": "opa", "POORT_OPA_URL": url}
