@@ -114,9 +114,7 @@ def send_order_by(conn: Connection, exchange_id: str, at: int) -> None:
     """Bring the next try to send an order forward to this moment."""
     conn.execute(
         update(outbox)
-        .where(
-            outbox.c.exchange_id == exchange_id, outbox.c.topic == "order", outbox.c.next_attempt_at > at
-        )
+        .where(outbox.c.exchange_id == exchange_id, outbox.c.topic == "order", outbox.c.next_attempt_at > at)
         .values(next_attempt_at=at)
     )
 

@@ -1,8 +1,8 @@
 """What each step of an exchange hands to the next: frozen, and named for how far it is trusted.
 
-    SubmittedRequest ──▶ Facts ──▶ Decided ──▶ Exchange ──▶ ReleasePermit ──▶ Release ──▶ Delivery
-    the party signed it  fresh     by policy   recorded     only `recheck`    only        may leave
-                                                                              `minimise`
+SubmittedRequest ──▶ Facts ──▶ Decided ──▶ Exchange ──▶ ReleasePermit ──▶ Release ──▶ Delivery
+the party signed it  fresh     by policy   recorded     only `recheck`    only        may leave
+                                                                          `minimise`
 """
 
 from __future__ import annotations
