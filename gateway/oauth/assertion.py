@@ -46,6 +46,7 @@ class Assertion:
     party: str
     jti: str
     expires_at: int
+    key: str  # thumbprint of the key that signed it
 
 
 @dataclass(slots=True)
@@ -102,14 +103,14 @@ class PartyAssertion(JWTBearerClientAssertion):  # type: ignore[misc]  # Authlib
             jose.check_times(claims, self._now)
         except jose.JoseError as refused:
             raise AssertionRefused(refused.code) from None
-        client.assertion = self._checked(claims, client.client_id)
+        client.assertion = self._checked(claims, client.client_id, str(unverified_header["kid"]))
         # RFC 7521 §4.2: a client_id beside the assertion must name the same client.
         if form.get("client_id", client.client_id) != client.client_id:
             raise AssertionRefused("another client_id")
         request.client = client
         return client
 
-    def _checked(self, claims: Mapping[str, object], party: str) -> Assertion:
+    def _checked(self, claims: Mapping[str, object], party: str, key: str) -> Assertion:
         jti, issued_at, expires_at = claims.get("jti"), claims["iat"], claims["exp"]
         if claims.get("iss") != party or claims.get("sub") != party:
             raise AssertionRefused("iss and sub differ")
@@ -124,7 +125,7 @@ class PartyAssertion(JWTBearerClientAssertion):  # type: ignore[misc]  # Authlib
             raise AssertionRefused("valid for too long")
         if not isinstance(jti, str) or not _MIN_JTI_CHARS <= len(jti) <= _MAX_JTI_CHARS:
             raise AssertionRefused("no jti")
-        return Assertion(party, jti, expires_at + jose.LEEWAY_SECONDS)
+        return Assertion(party, jti, expires_at + jose.LEEWAY_SECONDS, key)
 
 
 def _keys_for(

@@ -162,6 +162,8 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib ships n
             "exp": self._now + TOKEN_SECONDS,
             "jti": new_id(),
             "cnf": self._bound_to.cnf(),
+            # With this key in no list any more, the token is worth nothing (DESIGN §7).
+            "client_key": client.assertion.key if client.assertion else "",
         }
         signed = jose.sign(claims, self._parts.keys.signing("token"), TOKEN_TYP)
         return {

@@ -168,6 +168,14 @@ async def test_a_token_ends_also_when_it_is_remembered(own_gate: Any) -> None:
     assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
 
 
+async def test_a_token_ends_with_the_key_it_was_got_by(own_gate: Any) -> None:
+    token = await own_gate.token()
+    assert (await own_gate.call(token)).status == 200
+    own_gate.write_key_list("vluchtelingenwerk", SigningKey.generate(), serial=2)
+    own_gate.clock.now += 60
+    assert (await own_gate.call(token)).problem == (401, "token_invalid")
+
+
 def forged(gate: Any, *, typ: str = "at+jwt", key: SigningKey | None = None, **override: Any) -> str:
     claims = {
         "iss": gate.issuer,
@@ -179,6 +187,7 @@ def forged(gate: Any, *, typ: str = "at+jwt", key: SigningKey | None = None, **o
         "exp": gate.clock.now + 900,
         "jti": "0123456789abcdef",
         "cnf": {"jkt": thumbprint(gate.proof_key.public)},
+        "client_key": gate.keys["vluchtelingenwerk"].kid,
         **override,
     }
     present = {name: value for name, value in claims.items() if value is not None}
@@ -194,6 +203,8 @@ def forged(gate: Any, *, typ: str = "at+jwt", key: SigningKey | None = None, **o
         {"iss": "https://elsewhere.example"},
         {"aud": "https://elsewhere.example"},
         {"aud": None},
+        {"client_key": "ind"},
+        {"client_key": None},
         {"sub": "nobody"},
         {"sub": None},
         {"client_id": "ind"},

@@ -53,6 +53,7 @@ async def test_a_party_gets_a_token_bound_to_its_key(gate: Any) -> None:
         "iat": gate.clock.now,
         "exp": gate.clock.now + 900,
         "cnf": {"jkt": thumbprint(gate.proof_key.public)},
+        "client_key": gate.keys["vluchtelingenwerk"].kid,
     }
 
 
