@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import pytest
 from starlette.testclient import TestClient
 
 from gateway.app import ROUTERS
 from gateway.http.app_factory import build_app
+from gateway.policy.port import Reason
+from gateway.policy.wording import REASONS
 from gateway.services import Services
 
 # Whoever adds a line here says why it may be read by anyone.
@@ -37,6 +39,25 @@ def operations(document: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]
 def test_everything_but_public_keys_asks_for_a_token(operations: dict[Any, Any]) -> None:
     assert len(operations) > 20
     assert {name for name, operation in operations.items() if not operation.get("security")} == OPEN
+
+
+def test_a_shape_has_one_name_and_says_what_it_is_to_a_reader_of_this_document_alone(
+    document: dict[str, Any],
+) -> None:
+    shapes = document["components"]["schemas"]
+    assert {"ActingWorker", "ClientSearch", "Category"} & set(shapes) >= {"ActingWorker", "ClientSearch"}
+    # FastAPI puts the module before a name that two classes have.
+    assert [name for name in shapes if "__" in name] == []
+    assert [
+        name for name, shape in shapes.items() if "domain.md" in shape.get("description", "").lower()
+    ] == []
+
+
+def test_a_decision_explains_every_reason_that_it_may_give(document: dict[str, Any]) -> None:
+    reason = document["components"]["schemas"]["CategoryDecision"]["properties"]["reason"]
+    assert [
+        code for code in get_args(Reason) if f"`{code}`: {REASONS[code]}" not in reason["description"]
+    ] == []
 
 
 def test_every_operation_has_a_name_a_summary_and_a_tag_that_is_explained(

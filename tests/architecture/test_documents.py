@@ -13,6 +13,12 @@ from gateway.cli.commands import app
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FOLDERS = ("gateway", "adapters", "consent", "policies", "bench", "docs")
+CITING = [
+    path
+    for path in sorted([ROOT / "README.md", *(one for name in FOLDERS for one in (ROOT / name).rglob("*"))])
+    if path.suffix in {".py", ".rego", ".md"}
+]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FENCED = re.compile(r"^```.*?^```|^(?: {4}.*\n?)+", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`([^`\n]+)`")
@@ -50,6 +56,33 @@ def test_every_file_that_a_document_names_exists(document: Path) -> None:
     assert [one for one in named if not (ROOT / one).exists()] == []
 
 
+def test_every_section_and_rule_that_is_cited_exists() -> None:
+    sections = set(re.findall(r"^## (\d+)\. ", (ROOT / "docs/design.md").read_text("utf-8"), re.MULTILINE))
+    rules = set(re.findall(r"^(\d+)\. ", (ROOT / "docs/domain.md").read_text("utf-8"), re.MULTILINE))
+    assert sections == rules == {str(number) for number in range(1, 11)}
+    cited = [(path.relative_to(ROOT), found) for path in CITING for found in _cited(path.read_text("utf-8"))]
+    assert len(cited) > 20
+    missing = [
+        (path, of, number) for path, (of, number) in cited if number not in {"§": sections, "rule": rules}[of]
+    ]
+    assert missing == []
+
+
+def test_nothing_cites_what_a_reader_of_the_repository_does_not_have() -> None:
+    elsewhere = re.compile(r"\b(?:DOMAIN|GOALS|STYLE)\.md\b|\blibraries study\b")
+    assert [path for path in CITING if elsewhere.search(path.read_text("utf-8"))] == []
+
+
+def test_a_citation_is_found_wherever_it_stands() -> None:
+    assert _cited("as it must be (DESIGN\n    # §11)") == [("§", "11")]
+    assert _cited("DESIGN §2 and `docs/domain.md` rules 4, 5 and 12") == [
+        ("§", "2"),
+        ("rule", "4"),
+        ("rule", "5"),
+        ("rule", "12"),
+    ]
+
+
 def test_the_documents_are_read_and_wrong_ones_are_found() -> None:
     commands = [line for path in DOCUMENTS for line in _commands(path.read_text("utf-8"), "poort ")]
     assert len(commands) > 10
@@ -59,6 +92,14 @@ def test_the_documents_are_read_and_wrong_ones_are_found() -> None:
     assert _trouble("poort up extra") == "too many words"
     assert not _leads_somewhere(ROOT / "README.md", "docs/nothing.md")
     assert not _leads_somewhere(ROOT / "README.md", "docs/errors.md#no-such-section")
+
+
+def _cited(text: str) -> list[tuple[str, str]]:
+    """Find the sections of the design and the rules of the domain that a text cites."""
+    found = [("§", number) for number in re.findall(r"\bDESIGN[\s#]*§(\d+)", text)]
+    for numbers in re.findall(r"domain\.md`?,?[\s#]+rules? ((?:\d+(?:, | and )?)+)", text):
+        found += [("rule", number) for number in re.findall(r"\d+", numbers)]
+    return found
 
 
 def _leads_somewhere(document: Path, link: str) -> bool:
