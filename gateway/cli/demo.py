@@ -6,10 +6,11 @@ import asyncio
 import shutil
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.markup import escape
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from gateway.cli.provision import Deployment
     from gateway.cli.story import Step
     from gateway.cli.world import World
+
+T = TypeVar("T")
+# How soon the death of a process is noticed.
+_WATCH_SECONDS = 0.5
 
 
 class Engine(StrEnum):
@@ -90,16 +95,24 @@ def _run(folder: Path, *, as_json: bool, opa: Path | None) -> str | None:
                 folder / "logs",
                 lambda name, seconds: status.update(f"Starting … {name} is ready ({seconds:.1f} s)"),
             )
-            with stack:
+            with stack as started:
                 status.stop()
                 ready = time.monotonic() - began
-                return asyncio.run(_tell(deployment, folder, ready, opa=opa is not None, as_json=as_json))
+                return asyncio.run(
+                    _tell(deployment, folder, ready, started.watch, opa=opa is not None, as_json=as_json)
+                )
     except (StackFailed, ProvisionFailed) as failed:
         return f"the stack did not start: {failed}"
 
 
 async def _tell(
-    deployment: Deployment, folder: Path, ready: float, *, opa: bool, as_json: bool
+    deployment: Deployment,
+    folder: Path,
+    ready: float,
+    watch: Callable[[], None],
+    *,
+    opa: bool,
+    as_json: bool,
 ) -> str | None:
     from gateway.cli.story import STEPS
     from gateway.cli.world import inhabited
@@ -117,7 +130,7 @@ async def _tell(
     began = time.monotonic()
     async with inhabited(deployment, folder) as world:
         for step in STEPS:
-            failed = await _one(step, world, told, as_json=as_json)
+            failed = await _one(step, world, told, watch, as_json=as_json)
             if failed is not None:
                 break
     if as_json:
@@ -133,9 +146,12 @@ async def _tell(
     return failed
 
 
-async def _one(step: Step, world: World, told: list[dict[str, Any]], *, as_json: bool) -> str | None:
+async def _one(
+    step: Step, world: World, told: list[dict[str, Any]], watch: Callable[[], None], *, as_json: bool
+) -> str | None:
     from adapters.requester import RequesterError
     from gateway.cli.facts import StepFailed
+    from gateway.cli.stack import StackFailed
     from gateway.cli.transcript import print_seconds, print_step, print_told
 
     if not as_json:
@@ -147,11 +163,24 @@ async def _one(step: Step, world: World, told: list[dict[str, Any]], *, as_json:
         if not as_json:
             world.on_wait = lambda sentence: status.update(f"{sentence} …")
         try:
-            facts = await step.run(world)
-        except (StepFailed, RequesterError) as failure:
+            facts = await _while_all_run(step.run(world), watch)
+        except (StepFailed, RequesterError, StackFailed) as failure:
             return f"step {step.number}, {step.title}: {failure}"
+        except Exception as unforeseen:  # whatever a step dies of, the step is named
+            return f"step {step.number}, {step.title}: unforeseen {type(unforeseen).__name__}"
     seconds = time.monotonic() - began
     told.append({"step": step.number, "title": step.title, "seconds": round(seconds, 3), **facts.as_json()})
     if not as_json:
         print_seconds(out, seconds)
     return None
+
+
+async def _while_all_run(work: Awaitable[T], watch: Callable[[], None]) -> T:
+    """Wait for a step; a process that dies meanwhile ends it at once, with the process's name."""
+    doing = asyncio.ensure_future(work)
+    try:
+        while not (await asyncio.wait([doing], timeout=_WATCH_SECONDS))[0]:
+            watch()
+        return doing.result()
+    finally:
+        doing.cancel()

@@ -34,7 +34,9 @@ def adapter(name: Name) -> None:
     from importlib import import_module
 
     from adapters.settings import AdapterSettings
+    from gateway.logs import configure_logs
 
+    configure_logs()
     settings = AdapterSettings(_secrets_dir=secrets_folder())
     service = import_module(f"adapters.{_known(name)}.service")
     # Only the gateway has business here, so where certificates are asked for, none means no entry.
@@ -46,6 +48,9 @@ def simulator(name: Name) -> None:
     """Run the simulated system of one agency; POORT_SIMULATOR_PORT and, not to stay on loopback, …_HOST."""
     from importlib import import_module
 
+    from gateway.logs import configure_logs
+
+    configure_logs()
     module = import_module(f"adapters.{_known(name)}.simulator")
     port = os.environ.get("POORT_SIMULATOR_PORT", "")
     if not port.isdigit():
@@ -85,7 +90,8 @@ def _tls(settings: Settings | AdapterSettings, *, client_required: bool) -> dict
 def _serve(app_to_serve: Any, host: str, port: int, tls: dict[str, Any]) -> None:
     import uvicorn
 
-    uvicorn.run(app_to_serve, host=host, port=port, loop="uvloop", **server_options(tls))
+    # `log_config`: uvicorn's own would put back the handlers that print a library's words (gateway.logs).
+    uvicorn.run(app_to_serve, host=host, port=port, loop="uvloop", log_config=None, **server_options(tls))
 
 
 def server_options(tls: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`sandbox.json` holds every private key of the demonstration: not in git, and no process of the stack reads it."""
+"""`sandbox.json` holds the demonstration's private keys: not in git, and no process of the stack reads it."""
 
 from __future__ import annotations
 

@@ -150,8 +150,14 @@ def serve(app: FastAPI) -> Iterator[str]:
     """Run an application on a free port of loopback, on a thread of its own."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
+    # No level and no handlers of uvicorn's: they belong to the whole process, and would outlast this server.
     config = uvicorn.Config(
-        app, log_level="critical", access_log=False, lifespan="on", timeout_graceful_shutdown=2
+        app,
+        log_config=None,
+        log_level=None,
+        access_log=False,
+        lifespan="on",
+        timeout_graceful_shutdown=2,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])), daemon=True)

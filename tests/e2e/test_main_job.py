@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import socket
 import time
 from collections.abc import Iterator
 
@@ -107,6 +109,21 @@ def test_8_a_forged_consent_and_a_swapped_key_do_not_make_the_source_speak(
 
 def test_9_the_ledger_verifies_offline_from_a_file_and_a_public_key(told: dict[int, Facts]) -> None:
     assert told[9].values["entries"] > 10
+
+
+def test_the_gateways_log_is_json_also_where_the_server_complains(deployment: Deployment) -> None:
+    port = int(deployment.addresses.gateway.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as line:
+        line.sendall(b"9990000101\r\n\r\n")
+        assert line.recv(200).startswith(b"HTTP/1.1 400")
+    # Read until the complaint is there: it is written beside the answer.
+    for _ in range(50):
+        lines = (deployment.folder / "logs" / "gateway.log").read_bytes().splitlines()
+        events = [json.loads(one) for one in lines]
+        if any(event.get("library") == "uvicorn.error" for event in events):
+            return
+        time.sleep(0.1)
+    raise AssertionError("the server's complaint is not in the log")
 
 
 def test_no_log_and_no_database_holds_an_identifier_or_a_name(
