@@ -96,6 +96,8 @@ def _serve(app_to_serve: Any, host: str, port: int, tls: dict[str, Any]) -> None
 
 def server_options(tls: dict[str, Any]) -> dict[str, Any]:
     """Return uvicorn's settings that every process of ours shares; `tls` as `gateway.http.tls` makes it."""
+    from gateway.http.protocol import ProblemProtocol
+
     return {
         # The access log would hold paths with ids; the gateway writes its own line per request.
         "access_log": False,
@@ -104,6 +106,6 @@ def server_options(tls: dict[str, Any]) -> dict[str, Any]:
         "date_header": False,
         # Else X-Forwarded-For would replace the peer's address, by which we know the hop that ends TLS.
         "proxy_headers": False,
-        "http": "httptools",
+        "http": ProblemProtocol,
         **tls,
     }

@@ -130,6 +130,10 @@ def describe(app: FastAPI, routes: Iterable[APIRoute], issuer: str) -> dict[str,
 def _correct(operation: dict[str, Any], *, secured: bool, method: str) -> None:
     responses = operation["responses"]
     responses.pop("422", None)
+    for parameter in operation.get("parameters", []):
+        if parameter["name"] == "Idempotency-Key":
+            # Our own problem document says so; FastAPI's would come before it.
+            parameter.update(required=True, schema={"type": "string", "minLength": 8, "maxLength": 128})
     in_path = any(parameter["in"] == "path" for parameter in operation.get("parameters", []))
     statuses = [500, 503]
     if "requestBody" in operation or "parameters" in operation or method == "post":

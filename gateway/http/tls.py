@@ -10,12 +10,11 @@ import ssl
 from pathlib import Path
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
+from gateway.http.protocol import ProblemProtocol
 from gateway.oauth.certificate import CERTIFICATE_SCOPE_KEY
 
 
-class CertificateProtocol(HttpToolsProtocol):
+class CertificateProtocol(ProblemProtocol):
     """uvicorn's own protocol; each request of a connection carries that connection's certificate."""
 
     _certificate: bytes | None = None
