@@ -117,7 +117,8 @@ def test_the_gateways_log_is_json_also_where_the_server_complains(deployment: De
         line.sendall(b"9990000101\r\n\r\n")
         head, _, body = line.makefile("rb").read().partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400")
-    assert b"API-Version: 1" in head and b"application/problem+json" in head
+    assert b"API-Version: 1" in head
+    assert b"application/problem+json" in head
     assert json.loads(body)["code"] == "invalid_input"
     # Read until the complaint is there: it is written beside the answer.
     for _ in range(50):
