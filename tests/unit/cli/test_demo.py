@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from adapters.requester import GatewayRefused
 from gateway.cli import demo
 from gateway.cli.facts import Facts, StepFailed
+from gateway.cli.stack import StackFailed
 from gateway.cli.story import STEPS, Step
 
 
@@ -34,12 +36,29 @@ async def test_a_failed_step_is_named_with_what_failed(failure: Exception) -> No
 
     told: list[dict[str, Any]] = []
     world: Any = None
-    assert await demo._one(Step(2, "Held", "", hold), world, told, as_json=True) is None
-    failed = await demo._one(Step(3, "Consent, by two", "", fail), world, told, as_json=True)
+    assert await demo._one(Step(2, "Held", "", hold), world, told, _all_run, as_json=True) is None
+    failed = await demo._one(Step(3, "Consent, by two", "", fail), world, told, _all_run, as_json=True)
     assert failed is not None
     assert failed.startswith("step 3, Consent, by two: ")
     assert "baseline came" in failed
     assert [one["step"] for one in told] == [2]
+
+
+async def test_a_process_that_dies_ends_the_step_at_once_and_is_named() -> None:
+    async def wait_for_ever(_: Any) -> Facts:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    def died() -> None:
+        raise StackFailed("ind-adapter ended")
+
+    world: Any = None
+    failed = await demo._one(Step(2, "Held", "", wait_for_ever), world, [], died, as_json=True)
+    assert failed == "step 2, Held: ind-adapter ended"
+
+
+def _all_run() -> None:
+    """Say that no process has died."""
 
 
 def test_a_check_that_does_not_hold_fails_its_step() -> None:
