@@ -22,6 +22,7 @@ from gateway.dispatch import Dispatcher
 from gateway.http import cases, consents, dossier_requests, ledger, orders
 from gateway.http.app_factory import build_app
 from gateway.ledger.checkpoint import LedgerSigner
+from gateway.limits import Room, SourceLimits
 from gateway.logs import configure_logs
 from gateway.parties import KeyLists
 from gateway.policy.asking import refuse_another_bundle
@@ -53,7 +54,12 @@ def create_app(settings: Settings, *, clock: Clock = system_clock) -> FastAPI:
     """Make the gateway's application; its parts are opened when it starts and closed when it ends."""
     configure_logs()
     services = compose(settings, clock=clock)
-    return build_app(services, ROUTERS, lifespan=lambda _: _lifespan(services))
+    return build_app(
+        services,
+        ROUTERS,
+        lifespan=lambda _: _lifespan(services),
+        max_in_flight=settings.max_in_flight,
+    )
 
 
 def compose(settings: Settings, *, clock: Clock) -> Services:
@@ -62,6 +68,7 @@ def compose(settings: Settings, *, clock: Clock) -> Services:
     in_force = agreement.load(settings.deployment_folder, register, clock())
     keys = Keystore.load(settings.keys_folder, settings.keys_passphrase.get_secret_value())
     engine = _engine(settings, in_force.signed)
+    room = Room(settings.max_held_bytes)
     return Services(
         settings=settings,
         clock=clock,
@@ -78,12 +85,25 @@ def compose(settings: Settings, *, clock: Clock) -> Services:
         key_lists=KeyLists(settings.deployment_folder, register, clock),
         sources=Sources(
             settings.sources,
-            timeout_seconds=settings.source_timeout_seconds,
+            limits=_source_limits(settings),
+            room=room,
             tls=connecting(
                 settings.source_ca_file, settings.source_certificate_file, settings.source_key_file
             ),
         ),
         arrivals=Arrivals(),
+        room=room,
+    )
+
+
+def _source_limits(settings: Settings) -> SourceLimits:
+    return SourceLimits(
+        timeout_seconds=settings.source_timeout_seconds,
+        connect_seconds=settings.source_connect_seconds,
+        concurrency=settings.source_concurrency,
+        place_wait_seconds=settings.source_place_wait_seconds,
+        failures_to_open=settings.source_failures_to_open,
+        open_seconds=settings.source_open_seconds,
     )
 
 

@@ -7,8 +7,9 @@ source an order is idempotent by exchange, and a restarted gateway sends the sam
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from secrets import SystemRandom
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -17,6 +18,7 @@ from sqlalchemy import Connection, Row, delete, select, update
 from gateway import exchange, exchange_ends, exchange_records
 from gateway.errors import GatewayError, SourceTrouble
 from gateway.oauth import replay
+from gateway.source_line import NotSent
 from gateway.storage.tables import exchanges, idempotency, outbox
 
 if TYPE_CHECKING:
@@ -32,21 +34,28 @@ _LOOK_UP = 500
 _LEASE_SECONDS = 30
 _BACKOFF_SECONDS = (1, 2, 5, 15, 60, 300)
 
+_BETWEEN = SystemRandom().randint
+
 _log = structlog.get_logger("gateway.dispatch")
 
 
 class Dispatcher:
-    """Three loops: the outbox, what arrived by way of another gateway, and what has expired."""
+    """A loop for each source, and two more: what arrived at another gateway, and what has expired."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def __init__(self, services: Services, *, between: Callable[[int, int], int] = _BETWEEN) -> None:
+        """`between` picks a number from a range, ends included: what failed together is not sent together."""
+        self._services, self._between = services, between
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin; the loops outlive every error but cancellation."""
         sweep = self._services.settings.retention_sweep_seconds
         self._tasks = [
-            asyncio.create_task(self._repeat(self.send_due, _POLL_SECONDS)),
+            *(
+                # Each its own: a source that hangs keeps its loop waiting, and no other.
+                asyncio.create_task(self._repeat(partial(self.send_due_to, source), _POLL_SECONDS))
+                for source in self._services.settings.sources
+            ),
             asyncio.create_task(self._repeat(self.ring, _POLL_SECONDS)),
             asyncio.create_task(self._repeat(self.end_expired, sweep)),
         ]
@@ -58,9 +67,19 @@ class Dispatcher:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def send_due(self) -> None:
-        """Send what is due, the messages of one exchange in the order in which they were made."""
+        """Send what is due at any source."""
+        await asyncio.gather(*(self.send_due_to(source) for source in self._services.settings.sources))
+
+    async def send_due_to(self, source: str) -> None:
+        """Send as much of what is due as the source has places for, an exchange's messages in their order.
+
+        Nothing while the circuit to it is open, one message to find out whether it is back.
+        """
+        at_once = min(_BATCH, self._services.sources.ready_for(source))
+        if at_once == 0:
+            return
         now = self._services.clock()
-        due = await self._services.store.read(lambda conn: _due(conn, now))
+        due = await self._services.store.read(lambda conn: _due(conn, source, now, at_once))
         if due:
             until = now + max(_LEASE_SECONDS, int(2 * self._services.settings.source_timeout_seconds))
             due = await self._services.store.write(lambda tx: _taken(tx, due, until))
@@ -97,7 +116,14 @@ class Dispatcher:
                 await self._services.store.write(lambda tx: _sent(tx, row.id))
         except SourceTrouble as trouble:
             _log.warning("outbox.not_delivered", topic=row.topic, source=row.source, code=trouble.code)
-            await self._services.store.write(lambda tx: _later(tx, row, self._services.clock()))
+            at, tried = self._next_attempt(row, trouble), not isinstance(trouble, NotSent)
+            await self._services.store.write(lambda tx: _later(tx, row, at, tried))
+
+    def _next_attempt(self, row: Row[Any], trouble: SourceTrouble) -> int:
+        wait = _BACKOFF_SECONDS[min(row.attempts, len(_BACKOFF_SECONDS) - 1)]
+        if isinstance(trouble, NotSent):
+            wait = trouble.retry_after_seconds or wait
+        return self._services.clock() + self._between((wait + 1) // 2, wait)
 
     async def _repeat(self, work: Any, seconds: float) -> None:
         while True:
@@ -110,9 +136,12 @@ class Dispatcher:
             await asyncio.sleep(seconds)
 
 
-def _due(conn: Connection, now: int) -> Sequence[Row[Any]]:
+def _due(conn: Connection, source: str, now: int, at_once: int) -> Sequence[Row[Any]]:
     rows = conn.execute(
-        select(outbox).where(outbox.c.next_attempt_at <= now).order_by(outbox.c.id).limit(_BATCH)
+        select(outbox)
+        .where(outbox.c.source == source, outbox.c.next_attempt_at <= now)
+        .order_by(outbox.c.id)
+        .limit(at_once)
     ).all()
     seen: set[str] = set()
     oldest = []
@@ -151,12 +180,9 @@ def _sent(tx: Transaction, row_id: int) -> None:
     tx.conn.execute(delete(outbox).where(outbox.c.id == row_id))
 
 
-def _later(tx: Transaction, row: Row[Any], now: int) -> None:
-    wait = _BACKOFF_SECONDS[min(row.attempts, len(_BACKOFF_SECONDS) - 1)]
+def _later(tx: Transaction, row: Row[Any], at: int, tried: bool) -> None:
     tx.conn.execute(
-        update(outbox)
-        .where(outbox.c.id == row.id)
-        .values(attempts=row.attempts + 1, next_attempt_at=now + wait)
+        update(outbox).where(outbox.c.id == row.id).values(attempts=row.attempts + tried, next_attempt_at=at)
     )
 
 

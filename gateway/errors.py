@@ -115,6 +115,7 @@ class Unavailable(GatewayError):
         {
             "policy_unavailable",
             "facts_changing",
+            "overloaded",
             "ledger_unavailable",
             "storage_unavailable",
             "internal_error",

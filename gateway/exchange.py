@@ -11,7 +11,7 @@ answer looks like on the wire (`gateway.http.dossier_requests`).
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING
 
 from gateway import exchange_ends, exchange_records, facts, receipts, release
@@ -73,17 +73,21 @@ async def forward(services: Services, exchange: Exchange) -> Exchange:
     """
     if exchange.state != "forwarded" or exchange.order_jws is None:
         return exchange
-    try:
-        answer = await services.sources.send_order(exchange.source, exchange.order_jws)
-    except SourceTrouble as trouble:
-        trouble.extra["id"] = exchange.id
-        if trouble.code != "source_unavailable":
-            await exchange_ends.end(services, exchange, "failed", failure=trouble.code)
-        else:
-            await recording.send_again(services, exchange, after_seconds=trouble.retry_after_seconds or 0)
-        raise
-    if answer is not None:
-        return await take_in(services, exchange, answer)
+    # What a large answer takes in memory is given back when the answer is kept, or refused.
+    async with AsyncExitStack() as until_kept:
+        try:
+            answer = await services.sources.send_order(
+                exchange.source, exchange.order_jws, until_kept, about=exchange.subject
+            )
+        except SourceTrouble as trouble:
+            trouble.extra["id"] = exchange.id
+            if trouble.code != "source_unavailable":
+                await exchange_ends.end(services, exchange, "failed", failure=trouble.code)
+            else:
+                await recording.send_again(services, exchange, after_seconds=trouble.retry_after_seconds or 0)
+            raise
+        if answer is not None:
+            return await take_in(services, exchange, answer)
     await services.store.write(lambda tx: exchange_records.order_arrived(tx.conn, exchange.id))
     return exchange
 

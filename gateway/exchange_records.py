@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from gateway.errors import Conflict
@@ -166,6 +166,12 @@ def documents(conn: Connection, exchange_id: str) -> tuple[tuple[str, str], ...]
         .order_by(sealed_documents.c.position)
     )
     return tuple((row.category, row.jwe) for row in rows)
+
+
+def held_bytes(conn: Connection, exchange_id: str) -> int:
+    """Count the sealed bytes that wait, without reading them into this process."""
+    size = select(func.sum(func.length(sealed_documents.c.jwe)))
+    return int(conn.execute(size.where(sealed_documents.c.exchange_id == exchange_id)).scalar_one() or 0)
 
 
 def drop_content(conn: Connection, exchange_id: str) -> None:

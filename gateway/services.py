@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gateway.agreement import Agreement
     from gateway.arrivals import Arrivals
     from gateway.clock import Clock
+    from gateway.limits import Room
     from gateway.parties import KeyLists
     from gateway.policy.port import PolicyEngine
     from gateway.settings import Settings
@@ -36,8 +37,17 @@ class Services:
     key_lists: KeyLists
     sources: Sources
     arrivals: Arrivals
+    room: Room
 
 
 def services(request: Request) -> Services:
-    """Hand an endpoint the process's services (a FastAPI dependency)."""
+    """Return the process's services."""
     return cast("Services", request.app.state.services)
+
+
+async def provided(request: Request) -> Services:
+    """Hand an endpoint the process's services (a FastAPI dependency).
+
+    A coroutine: FastAPI would send a plain function to another thread, and wait for it.
+    """
+    return services(request)

@@ -9,6 +9,8 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from adapters.protocol import MAX_ANSWER_BYTES
+
 
 class Settings(BaseSettings):
     """Frozen; nothing but `gateway.app` and the command line reads it from the environment."""
@@ -41,7 +43,16 @@ class Settings(BaseSettings):
     # The NL profile asks for the token endpoint as audience; audience injection asks for the issuer
     # alone (docs/decisions/0001-assertion-audience.md).
     accept_token_endpoint_audience: bool = False
-    source_timeout_seconds: float = 10.0
+    # What one source may cost (`gateway.limits.SourceLimits`), and the gateway as a whole.
+    source_timeout_seconds: float = 10.0  # for a whole call, until the last byte
+    source_connect_seconds: float = 2.0
+    source_concurrency: int = Field(default=16, ge=1)  # orders under way at one source
+    source_place_wait_seconds: float = 1.0
+    source_failures_to_open: int = Field(default=5, ge=1)  # people in a row about whom it does not answer
+    source_open_seconds: float = Field(default=5.0, gt=0)  # for so long it is not asked, then with one order
+    max_in_flight: int = Field(default=256, ge=1)  # requests; more are answered `overloaded`
+    # Of large answers in memory at once; the process takes a few times this (docs/deployment.md).
+    max_held_bytes: int = Field(default=4 * MAX_ANSWER_BYTES, ge=2 * MAX_ANSWER_BYTES)
     wait_max_seconds: int = 30
     retention_sweep_seconds: float = 30.0
 

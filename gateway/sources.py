@@ -1,50 +1,69 @@
-"""Speak to the adapters: the only place that sends anything to a source.
+"""Send orders and cancellations to the adapters of the sources.
 
 Whatever a source sends is unverified here: `gateway.release.verify_answer` checks what it signed.
 """
 
 from __future__ import annotations
 
-import asyncio
 import ssl
+import time
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from functools import partial
 
-import aiohttp
+import structlog
 from pydantic import ValidationError
 
-from adapters.kit.problems import PROBLEMS
-from adapters.kit.strict_json import StrictJsonError, loads
-from adapters.protocol import MAX_ANSWER_BYTES, Answer
+from adapters.protocol import Answer
+from gateway.breaker import Breaker, State
 from gateway.errors import SourceTrouble
+from gateway.limits import Room, SourceLimits
+from gateway.source_line import SourceLine
 
-_RETRY_AFTER_SECONDS = 5
-_CHUNK_BYTES = 64 * 1024
-_MAX_PROBLEM_BYTES = 64 * 1024
+_log = structlog.get_logger("gateway.sources")
 
 
 class Sources:
-    """One persistent session per source; no redirects, no proxies from the environment."""
+    """A line to each source, with limits of its own: one that hangs holds up no other."""
 
     def __init__(
-        self, urls: Mapping[str, str], *, timeout_seconds: float, tls: ssl.SSLContext | None = None
+        self,
+        urls: Mapping[str, str],
+        *,
+        limits: SourceLimits,
+        room: Room,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        """`tls` says who vouches for the adapters and which certificate is ours."""
-        self._urls = dict(urls)
-        self._tls = tls
-        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, connect=min(2.0, timeout_seconds))
-        self._sessions: dict[str, aiohttp.ClientSession] = {}
+        """`room` is shared by all; `tls` says who vouches for the adapters and which certificate is ours."""
+        self._lines = {
+            source: SourceLine(
+                source, url, limits=limits, breaker=_breaker(source, limits), room=room, tls=tls
+            )
+            for source, url in urls.items()
+        }
 
     def knows(self, source: str) -> bool:
         """Say whether an adapter of this source is connected."""
-        return source in self._urls
+        return source in self._lines
 
-    async def send_order(self, source: str, order: str) -> Answer | None:
+    def states(self) -> dict[str, State]:
+        """Say of each connected source how the circuit to it stands, in this process."""
+        return {source: line.breaker.state for source, line in self._lines.items()}
+
+    def ready_for(self, source: str) -> int:
+        """Count the messages that may be sent now besides those of callers; raise KeyError for a stranger."""
+        return self._lines[source].ready_for
+
+    async def send_order(
+        self, source: str, order: str, until_kept: AsyncExitStack, *, about: str
+    ) -> Answer | None:
         """Send an order; return the answer, or None when a person at the source will look.
 
-        Idempotent at the source by exchange. Raises SourceTrouble: `source_unavailable` when it may
-        be sent again, `source_refused_order` and `source_answer_invalid` when it may not.
+        Idempotent at the source by exchange. `about`: the exchange's subject. The room of a large answer
+        is given back when `until_kept` closes. Raises SourceTrouble: `source_unavailable` when it may be
+        sent again (NotSent: it never left), `source_refused_order` and `source_answer_invalid` when not.
         """
-        status, body = await self._post(source, "/v1/orders", {"order": order})
+        status, body = await self._line(source).call("/v1/orders", {"order": order}, until_kept, about=about)
         if status == 202:
             return None
         try:
@@ -55,67 +74,31 @@ class Sources:
     async def send_cancellation(self, source: str, exchange_id: str, cancellation: str) -> None:
         """Tell a source which categories lost their ground; raise SourceTrouble if it may not know yet."""
         path = f"/v1/orders/{exchange_id}/cancellation"
-        status, _ = await self._post(source, path, {"cancellation": cancellation})
+        async with AsyncExitStack() as until_read:
+            message = {"cancellation": cancellation}
+            status, _ = await self._line(source).call(path, message, until_read, about=exchange_id)
         if status != 200:
             raise SourceTrouble("source_answer_invalid", cause="a cancellation is not done later")
 
     async def close(self) -> None:
         """Close every connection."""
-        for session in self._sessions.values():
-            await session.close()
+        for line in self._lines.values():
+            await line.close()
 
-    async def _post(self, source: str, path: str, message: Mapping[str, str]) -> tuple[int, object]:
-        if source not in self._urls:
+    def _line(self, source: str) -> SourceLine:
+        if source not in self._lines:
             raise SourceTrouble("source_unavailable", cause="no adapter connected")
-        session = self._sessions.get(source)
-        if session is None:
-            session = self._sessions[source] = aiohttp.ClientSession(
-                timeout=self._timeout, trust_env=False, cookie_jar=aiohttp.DummyCookieJar()
-            )
-        try:
-            async with session.post(
-                self._urls[source] + path,
-                json=message,
-                allow_redirects=False,
-                ssl=True if self._tls is None else self._tls,
-            ) as response:
-                if response.status not in (200, 202):
-                    raise await _trouble(source, response)
-                return response.status, loads(
-                    await _bounded(response, MAX_ANSWER_BYTES), max_bytes=MAX_ANSWER_BYTES
-                )
-        except (aiohttp.ClientError, TimeoutError, OSError, asyncio.IncompleteReadError) as down:
-            raise SourceTrouble(
-                "source_unavailable", cause=type(down).__name__, retry_after_seconds=_RETRY_AFTER_SECONDS
-            ) from down
-        except StrictJsonError as garbage:
-            raise SourceTrouble("source_answer_invalid", cause=garbage.code) from garbage
+        return self._lines[source]
 
 
-async def _bounded(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
-    """Read at most so much, whatever the source announces (promise 4, attack R6)."""
-    body = bytearray()
-    async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
-        body += chunk
-        if len(body) > max_bytes:
-            raise SourceTrouble("source_answer_invalid", cause="answer over the limit")
-    return bytes(body)
+def _breaker(source: str, limits: SourceLimits) -> Breaker:
+    return Breaker(
+        failures=limits.failures_to_open,
+        open_seconds=limits.open_seconds,
+        clock=time.monotonic,
+        on_change=partial(_changed, source),
+    )
 
 
-async def _trouble(source: str, response: aiohttp.ClientResponse) -> SourceTrouble:
-    """Say what a status means; of the body only the code counts: what stands before an adapter sends HTML."""
-    code = await _known_code(response)
-    cause = f"{source} answered {response.status} {code}".rstrip()
-    if response.status >= 500 or response.status == 429:
-        return SourceTrouble("source_unavailable", cause=cause, retry_after_seconds=_RETRY_AFTER_SECONDS)
-    return SourceTrouble("source_refused_order" if code else "source_answer_invalid", cause=cause)
-
-
-async def _known_code(response: aiohttp.ClientResponse) -> str:
-    # Only a code of our own adapters goes to the log: any other word might be about a person.
-    try:
-        body = loads(await _bounded(response, _MAX_PROBLEM_BYTES), max_bytes=_MAX_PROBLEM_BYTES)
-    except (SourceTrouble, StrictJsonError):
-        return ""
-    code = body.get("code") if isinstance(body, dict) else None
-    return code if isinstance(code, str) and code in PROBLEMS else ""
+def _changed(source: str, state: State) -> None:
+    _log.warning("source.circuit", source=source, state=state)

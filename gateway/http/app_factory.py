@@ -14,6 +14,7 @@ from gateway.http import health, openapi, parties
 from gateway.http.client_certificate import ClientCertificates
 from gateway.http.error_handlers import add_problem_handlers
 from gateway.http.headers import API_VERSION, ResponseHeaders
+from gateway.http.in_flight import MAX_IN_FLIGHT, InFlight
 from gateway.http.log import RequestLog
 from gateway.http.strict_body import StrictRoute
 from gateway.oauth import token
@@ -22,7 +23,11 @@ from gateway.services import Services
 
 
 def build_app(
-    services: Services, routers: Iterable[APIRouter], *, lifespan: Lifespan[FastAPI] | None = None
+    services: Services,
+    routers: Iterable[APIRouter],
+    *,
+    lifespan: Lifespan[FastAPI] | None = None,
+    max_in_flight: int = MAX_IN_FLIGHT,
 ) -> FastAPI:
     """Make the gateway's application; `routers` add their resources, with full paths under /v1.
 
@@ -50,6 +55,7 @@ def build_app(
     add_problem_handlers(app)
     # The last one added is the outermost.
     app.add_middleware(ClientCertificates, trusted_hop=services.settings.client_cert_from)
+    app.add_middleware(InFlight, limit=max_in_flight)
     app.add_middleware(RequestLog)
     app.add_middleware(ResponseHeaders)
     return app

@@ -14,10 +14,11 @@ from typing import Annotated, Any, cast
 from fastapi import APIRouter, Header, Path, Request, Response
 from pydantic import Field
 
-from adapters.protocol import ClientIdentifier, CompactJws, OpaqueId, PartyId, Slug, Wire, Worker
+from adapters.protocol import BASELINE, ClientIdentifier, CompactJws, OpaqueId, PartyId, Slug, Wire, Worker
 from gateway import exchange, exchange_ends, exchange_records, receipts
 from gateway.errors import Conflict, InputRefused, Refused
 from gateway.http.acting import ActingWorker, Authenticated, Parts
+from gateway.http.in_flight import hold_room, stepped_aside
 from gateway.http.strict_body import StrictRoute
 from gateway.oauth.resource import Caller
 from gateway.policy.wording import REASONS, next_step_sentence
@@ -165,11 +166,13 @@ async def post_dossier_request(
         raw_body=await request.body(),
     )
     asked = await exchange.ask(parts, submitted)
-    return await _answer(parts, await _wait(parts, asked, _seconds(prefer, parts)), response)
+    settled = await _wait(request, parts, asked, _seconds(prefer, parts))
+    return await _answer(request, parts, settled, response)
 
 
 @router.get("/{id}", response_model_exclude_none=True, responses=_WORKING, summary="Fetch a dossier request")
 async def get_dossier_request(
+    request: Request,
     parts: Parts,
     caller: Authenticated,
     response: Response,
@@ -178,7 +181,8 @@ async def get_dossier_request(
 ) -> DossierRequestState:
     """Answer as things stand now: what lost its ground since is withheld, and each answer is recorded."""
     known = await _own(parts, caller, exchange_id)
-    return await _answer(parts, await _wait(parts, known, _seconds(prefer, parts)), response)
+    settled = await _wait(request, parts, known, _seconds(prefer, parts))
+    return await _answer(request, parts, settled, response)
 
 
 @router.post("/{id}/acknowledgement", response_model_exclude_none=True, summary="Say that it arrived")
@@ -223,13 +227,14 @@ async def _own(parts: Services, caller: Caller, exchange_id: str, worker: Worker
     return known
 
 
-async def _wait(parts: Services, known: Exchange, seconds: int) -> Exchange:
+async def _wait(request: Request, parts: Services, known: Exchange, seconds: int) -> Exchange:
     if known.state != "forwarded" or seconds <= 0:
         return known
     with parts.arrivals.expect(known.id) as expectation:
         current = await parts.store.read(lambda conn: exchange_records.present(conn, known.id))
-        if current.state == "forwarded":
-            await expectation.wait(seconds)
+        with stepped_aside(request) as may_wait:
+            if current.state == "forwarded" and may_wait:
+                await expectation.wait(seconds)
     return await parts.store.read(lambda conn: exchange_records.present(conn, known.id))
 
 
@@ -242,7 +247,12 @@ async def _end(parts: Services, known: Exchange, state: State) -> DossierRequest
     return _shape(await exchange.hand_over(parts, current))
 
 
-async def _answer(parts: Services, known: Exchange, response: Response) -> DossierRequestState:
+async def _answer(
+    request: Request, parts: Services, known: Exchange, response: Response
+) -> DossierRequestState:
+    if known.state == "answered" and not BASELINE.issuperset(known.ordered):
+        size = await parts.store.read(lambda conn: exchange_records.held_bytes(conn, known.id))
+        await hold_room(request, parts.room, f"party {known.requester}", size)
     delivery = await exchange.hand_over(parts, known)
     if delivery.state == "forwarded":
         response.status_code = 202

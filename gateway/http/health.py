@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from gateway.errors import GatewayError, Unavailable
 from gateway.policy.asking import check_policy
-from gateway.services import Services, services
+from gateway.services import Services, provided
 from gateway.storage.tables import gateway_state
 
 router = APIRouter(include_in_schema=False)
@@ -22,8 +22,12 @@ async def livez() -> dict[str, str]:
 
 
 @router.get("/readyz")
-async def readyz(parts: Annotated[Services, Depends(services)]) -> dict[str, str]:
-    """Answer that the store reads and policy decides by what is in force; a 503 problem otherwise."""
+async def readyz(parts: Annotated[Services, Depends(provided)]) -> dict[str, object]:
+    """Answer that the store reads and policy decides by what is in force; a 503 problem otherwise.
+
+    `sources` says how the circuit to each stands. One that is open makes no gateway unready: all of them
+    would leave at once, for a trouble that is elsewhere.
+    """
     await check_policy(parts.engine)
     try:
         await parts.store.read(lambda conn: conn.execute(select(gateway_state.c.id)).one())
@@ -31,4 +35,4 @@ async def readyz(parts: Annotated[Services, Depends(services)]) -> dict[str, str
         raise
     except Exception as trouble:  # whatever the driver raises, the store does not answer
         raise Unavailable("storage_unavailable", cause=type(trouble).__name__) from trouble
-    return {"status": "ready"}
+    return {"status": "ready", "sources": parts.sources.states()}

@@ -185,6 +185,11 @@ PROBLEMS: Mapping[str, Problem] = {
     "facts_changing": Problem(
         503, "The client's facts changed while this was decided; nothing was released.", "Ask again now."
     ),
+    "overloaded": Problem(
+        503,
+        "The gateway has more under way than it can hold.",
+        "Repeat the call after the seconds that Retry-After names, with the same Idempotency-Key.",
+    ),
     "ledger_unavailable": Problem(
         503, "The ledger cannot be written; nothing was released.", "Try again later."
     ),

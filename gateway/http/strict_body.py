@@ -18,7 +18,9 @@ from starlette.requests import ClientDisconnect
 
 from adapters.kit import strict_json
 from gateway.errors import InputRefused
+from gateway.http.in_flight import hold_room
 from gateway.oauth.resource import authenticated
+from gateway.services import services
 
 MAX_BODY_BYTES = 256 * 1024
 # Above this, parsing would hold up everyone else on the event loop for milliseconds.
@@ -36,7 +38,10 @@ class StrictRoute(APIRoute):
 
         async def handle_strictly(request: Request) -> Response:
             if needs_caller(self):
-                await authenticated(request)
+                caller = await authenticated(request)
+                if self.max_body_bytes > MAX_BODY_BYTES:
+                    size = min(_announced(request) or self.max_body_bytes, self.max_body_bytes)
+                    await hold_room(request, services(request).room, f"party {caller.party}", size)
             if self.body_field is not None:
                 body = await read_json_body(request, self.max_body_bytes)
                 request = _ReadRequest(request, *body)
@@ -82,8 +87,7 @@ async def read_json_body(request: Request, max_bytes: int) -> tuple[bytes, objec
 
 async def read_limited(request: Request, max_bytes: int) -> bytes:
     """Read the body; raise `body_too_large` as soon as it is known to be, whatever was announced."""
-    announced = request.headers.get("content-length", "")
-    if announced.isascii() and announced.isdigit() and int(announced[:20]) > max_bytes:
+    if (_announced(request) or 0) > max_bytes:
         raise InputRefused("body_too_large", f"At most {max_bytes} bytes are read here.")
     chunks, held = [], 0
     try:
@@ -95,6 +99,12 @@ async def read_limited(request: Request, max_bytes: int) -> bytes:
     except ClientDisconnect:
         raise InputRefused("malformed_json", "The body ends before it is whole.") from None
     return b"".join(chunks)
+
+
+def _announced(request: Request) -> int | None:
+    """Return how many bytes the body is said to have, if that is said."""
+    length = request.headers.get("content-length", "")
+    return int(length[:20]) if length.isascii() and length.isdigit() else None
 
 
 def media_type(request: Request) -> str:

@@ -187,7 +187,8 @@ class Town:
             dispatcher = Dispatcher(self.services)
             await dispatcher.send_due()
             await dispatcher.end_expired()
-            await dispatcher.send_due()
+            for _ in range(8):  # it sends a few at a time
+                await dispatcher.send_due()
         finally:
             self.clock.ahead_seconds = before
 

@@ -26,16 +26,18 @@ from yarl import URL
 from adapters.kit import jose
 from adapters.kit.keys import Keystore, SigningKey
 from adapters.kit.register import Register, sign_key_list
-from adapters.protocol import Wire
+from adapters.protocol import MAX_ANSWER_BYTES, Wire
 from gateway import parties
 from gateway.arrivals import Arrivals
 from gateway.http.app_factory import build_app
 from gateway.http.strict_body import StrictRoute
 from gateway.ledger.checkpoint import LedgerSigner
+from gateway.limits import Room, SourceLimits
 from gateway.oauth.resource import Caller, authenticated
 from gateway.parties import KeyLists
 from gateway.services import Services
 from gateway.settings import Settings
+from gateway.sources import Sources
 from gateway.storage.unit_of_work import Store
 from gateway.vault import Vault
 from tests.integration.conftest import BOTH
@@ -214,6 +216,7 @@ def compose(folder: Path, issuer: str, clock: SetClock, **settings: Any) -> Serv
     settings.setdefault("database_url", f"sqlite:///{folder / 'gateway.sqlite'}")
     register = Register.load(folder)
     signer = LedgerSigner(register.ledger_origin, b"c" * 32)
+    room = Room(2 * MAX_ANSWER_BYTES)
     return Services(
         settings=Settings(
             issuer=issuer,
@@ -230,8 +233,9 @@ def compose(folder: Path, issuer: str, clock: SetClock, **settings: Any) -> Serv
         engine=None,  # type: ignore[arg-type]
         keys=Keystore.load(folder / "keys", "of the test"),
         key_lists=KeyLists(folder, register, clock),
-        sources=None,  # type: ignore[arg-type]
+        sources=Sources({}, limits=SourceLimits(), room=room),
         arrivals=Arrivals(),
+        room=room,
     )
 
 

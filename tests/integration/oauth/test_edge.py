@@ -82,7 +82,7 @@ async def test_health_tells_alive_from_ready(own_gate: Any, compose_again: Calla
     assert (await own_gate.send("GET", "/livez")).json == {"status": "alive"}
     assert (await own_gate.send("GET", "/readyz")).problem == (503, "policy_unavailable")
     object.__setattr__(own_gate.services, "engine", object())
-    assert (await own_gate.send("GET", "/readyz")).json == {"status": "ready"}
+    assert (await own_gate.send("GET", "/readyz")).json == {"status": "ready", "sources": {}}
     own_gate.services.store.close()
     assert (await own_gate.send("GET", "/readyz")).problem == (503, "storage_unavailable")
     assert (await own_gate.send("GET", "/livez")).status == 200

@@ -10,8 +10,10 @@ from typing import Any, cast
 from adapters.kit.session import Response
 from adapters.protocol import Category, ClientIdentifier, Role, Worker
 from gateway.cli.world import IND, PURPOSE, VW, worker_of
+from gateway.limits import SourceLimits
 from gateway.policy.port import PolicyEngine, Question, Verdict
 from gateway.policy.wasm import WasmEngine
+from gateway.sources import Sources
 from gateway.storage.tables import gateway_state
 from tests.integration.promises.people import someone
 from tests.integration.town import Town
@@ -149,8 +151,9 @@ async def left_behind(call: Call) -> AsyncIterator[None]:
 @asynccontextmanager
 async def source_gone(call: Call) -> AsyncIterator[None]:
     whole = call.place.services
-    urls = {party: url for party, url in whole.sources._urls.items() if party != IND}
-    call.place.replace_services(replace(whole, sources=type(whole.sources)(urls, timeout_seconds=1)))
+    others = {party: "http://127.0.0.1:9" for party in whole.sources.states() if party != IND}
+    sources = Sources(others, limits=SourceLimits(), room=whole.room)
+    call.place.replace_services(replace(whole, sources=sources))
     try:
         yield
     finally:

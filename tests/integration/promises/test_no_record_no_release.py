@@ -151,9 +151,9 @@ async def test_a_store_that_tells_before_the_commit_is_caught(
 
     monkeypatch.setattr(moments.store, "write", hasty)
     with _disk(moments, persisted=False) as arm:
-        moments.watch("GET", f"{REQUESTS}/{exchange.id}", number=4, deed=arm)
+        moments.watch("GET", f"{REQUESTS}/{exchange.id}", number=5, deed=arm)
         leaked = await party.get(exchange.id)
-    assert moments.calls == ["write", "read", "read", "read", "write"]
+    assert moments.calls == ["write", "read", "read", "read", "read", "write"]
     assert what_left(leaked).categories == NAMES
     assert what_left(leaked).index not in await _entries(place, exchange.id, "handed_over")
 
