@@ -13,7 +13,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import against_bare, durability, generator, overload, sidecar, slow_source
+from bench import against_bare, durability, generator, overload, sidecar, slow_source, versus
 from bench.figures import Figure
 from bench.load import connections
 from bench.measuring import Measuring
@@ -55,6 +55,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--blocks", type=int, help="blocks of A B B A")
     parser.add_argument("--seconds", type=float, help="seconds per round")
     parser.add_argument("--clients", type=int, help="how many distinct clients")
+    parser.add_argument("--other", type=Path, help="only compare with the gateway of this source tree")
     parser.add_argument("--no-pin", action="store_true", help="leave it to the kernel which core runs what")
     parser.add_argument("--seed", type=int, default=1, help="of arrivals and of who is asked about")
     return parser.parse_args()
@@ -79,7 +80,9 @@ async def _run(asked: argparse.Namespace, folder: Path) -> None:
         figures: list[Figure] = []
         try:
             await prover.begin()
-            for part in asked.only:
+            if asked.other is not None:
+                figures += await versus.measure(measuring, asked.other.resolve())
+            for part in asked.only if asked.other is None else ():
                 _say(f"{part} …")
                 figures += await PARTS[part](measuring)
             await generator.prove(measuring)
@@ -101,7 +104,7 @@ async def _run(asked: argparse.Namespace, folder: Path) -> None:
             seconds=time.monotonic() - began,
         )
     # A short run shows that it works; its figures are too few to be quoted.
-    path = report.write(document=not asked.short and set(asked.only) == set(PARTS))
+    path = report.write(document=not asked.short and asked.other is None and set(asked.only) == set(PARTS))
     _say(f"{sum(report.proven.values())} answers proven; the ledger of {size} entries verifies")
     sys.stdout.write(report.as_table())
     _say(f"all rounds: {path.relative_to(ROOT)}")

@@ -49,12 +49,8 @@ async def measure(measuring: Measuring) -> list[Figure]:
 
 async def capacity(measuring: Measuring, variant: str) -> float:
     """Find how many good answers per second come with 32 calls under way."""
-    seconds = measuring.effort.counted_seconds
-    guess = 40.0
-    for _ in range(2):
-        done = await measuring.closed(variant, seconds=seconds, expected_rate=guess)
-        guess = 1.3 * done
-    return done
+    await measuring.closed(variant, seconds=1.0, expected_rate=250.0)
+    return await measuring.closed(variant, seconds=measuring.effort.counted_seconds, expected_rate=250.0)
 
 
 async def round_at(measuring: Measuring, variant: str, rate: float) -> Round:

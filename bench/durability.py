@@ -75,7 +75,7 @@ async def _restart(measuring: Measuring, *, durable: bool) -> None:
 async def _fsyncs(measuring: Measuring, seconds: float) -> Interval | None:
     """Count over a few closed-loop rounds of their own: whoever is traced is slowed down."""
     per_answer: list[float] = []
-    for _ in range(max(2, measuring.effort.blocks)):
+    for _ in range(measuring.effort.blocks):
         before = len(measuring.rounds)
         async with _counting(measuring) as counted:
             await measuring.closed(GATEWAY, seconds=seconds, expected_rate=120.0, label="P3 fsyncs")

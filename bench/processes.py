@@ -35,6 +35,7 @@ class Program:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     measured: bool = False
     any_status: bool = False
+    folder: Path = ROOT  # whose source it runs
 
 
 def python(*arguments: str) -> tuple[str, ...]:
@@ -115,7 +116,7 @@ class Fleet:
         with (self._logs / f"{program.name}.log").open("wb") as log:
             child = subprocess.Popen(  # noqa: S603  # programs of our own
                 program.arguments,
-                cwd=ROOT,
+                cwd=program.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

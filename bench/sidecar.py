@@ -52,16 +52,16 @@ async def measure(measuring: Measuring) -> list[Figure]:
         return []
     async with _running(measuring, nginx, opa) as sidecar:
         measuring.routes[NGINX] = lambda arrivals: _calls(measuring, sidecar, len(arrivals))
-        whole, through = await capacity(measuring, GATEWAY), await capacity(measuring, NGINX)
-        rate = 0.5 * min(whole, through)
-        throughput = []
+        throughput = [
+            (await capacity(measuring, GATEWAY), await capacity(measuring, NGINX))
+            for _ in range(measuring.effort.blocks)
+        ]
+        rate = 0.5 * min(throughput[0])
         blocks = await abba(
             measuring.effort.blocks,
             lambda: _round(measuring, GATEWAY, rate),
             lambda: _round(measuring, NGINX, rate),
         )
-        for _ in range(measuring.effort.blocks):
-            throughput.append((await capacity(measuring, GATEWAY), await capacity(measuring, NGINX)))
     p50 = [(percentile(together(a, EXCHANGE), 0.5), percentile(together(b, PASSED), 0.5)) for a, b in blocks]
     return [
         Figure(

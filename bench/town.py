@@ -59,20 +59,21 @@ class Town:
         """The gateway's address, and its issuer."""
         return self.deployment.addresses.gateway
 
-    def gateway(self, *program: str, database_url: str | None = None) -> Program:
-        """Describe the gateway's process; `program` are other arguments to the interpreter than usual."""
+    def gateway(self, *program: str, folder: Path = ROOT) -> Program:
+        """Describe the gateway's process: of which source tree, and by which arguments to the interpreter."""
         return Program(
             GATEWAY,
             python(*(program or ("-m", "gateway.cli")), "serve", "gateway"),
             f"{self.gateway_url}/readyz",
-            gateway_environment(self.deployment) | {"POORT_DATABASE_URL": database_url or self.database_url},
+            gateway_environment(self.deployment) | {"POORT_DATABASE_URL": self.database_url},
             measured=True,
+            folder=folder,
         )
 
-    async def restart_gateway(self, *program: str) -> None:
+    async def restart_gateway(self, *program: str, folder: Path = ROOT) -> None:
         """Stop the gateway and start it again, perhaps as another program, on the same database."""
         self.fleet.stop(GATEWAY)
-        await asyncio.to_thread(self.fleet.start, self.gateway(*program))
+        await asyncio.to_thread(self.fleet.start, self.gateway(*program, folder=folder))
 
     async def quiet(self, *, within_seconds: float = 60.0) -> None:
         """Return when the gateway rests: what an earlier round left behind must not count in the next."""

@@ -150,9 +150,8 @@ class Workload:
             explicit=(),
             client=client,
         )
-        request_cut, request_client = statements.split_client(signed)
-        consent_cut, consent_client = statements.split_client(consent)
-        asked = (Category.PERSPECTIVE, *consented)
+        request_cut = statements.cut_for_source(signed, categories={Category.PERSPECTIVE, *consented})
+        consent_cut = statements.cut_for_source(consent, categories=set(consented), recipients={VW})
         return statements.make_order(
             key=self._order_key,
             aud="ind",
@@ -170,9 +169,11 @@ class Workload:
                     for name in consented
                 ),
             ],
-            request=statements.narrow(request_cut, categories=set(asked)),
-            consents=[statements.narrow(consent_cut, categories=set(consented), recipients={VW})],
-            client=sealing.seal_client({jti: request_client, consent_jti: consent_client}, to=self._ind_key),
+            request=request_cut.statement,
+            consents=[consent_cut.statement],
+            client=sealing.seal_client(
+                {jti: request_cut.client, consent_jti: consent_cut.client}, to=self._ind_key
+            ),
         )
 
     def _signed(

@@ -9,11 +9,45 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from consent.model import Consent, Event, Grant, Noted, State
 from consent.tables import consent_events, consent_grants, consent_statements, consents
 from consent.tables import metadata as metadata
+
+# Built once: to build a statement costs five times what it costs to run it (docs/benchmarks.md).
+_RECORDERS = select(consents.c.id, consents.c.recorded_by_party).where(
+    consents.c.id.in_(bindparam("ids", expanding=True))
+)
+_LIVING = (
+    select(
+        consents.c.id,
+        consents.c.state,
+        consents.c.confirmed_by,
+        consents.c.valid_from,
+        consents.c.valid_until,
+        consent_grants.c.explicit,
+    )
+    .join(consents, consents.c.id == consent_grants.c.consent_id)
+    .where(
+        consent_grants.c.client_id == bindparam("client_id"),
+        consent_grants.c.purpose == bindparam("purpose"),
+        consent_grants.c.source == bindparam("source"),
+        consent_grants.c.recipient == bindparam("recipient"),
+        consent_grants.c.category == bindparam("category"),
+        consent_grants.c.active_until.is_not(None),
+        consents.c.state == State.ACTIVE.value,
+    )
+    .order_by(consent_grants.c.active_until.desc())
+    .limit(bindparam("limit"))
+)
+_LIVING_ONLY = _LIVING.where(consent_grants.c.consent_id.in_(bindparam("only", expanding=True)))
+_STATEMENTS = select(
+    consent_statements.c.consent_id, consent_statements.c.id, consent_statements.c.statement_sealed
+).where(
+    consent_statements.c.consent_id.in_(bindparam("ids", expanding=True)),
+    consent_statements.c.source == bindparam("source"),
+)
 
 
 def insert_consent(conn: Connection, consent: Consent, content_sealed: bytes) -> None:
@@ -115,9 +149,7 @@ def recorders(conn: Connection, consent_ids: Collection[str]) -> dict[str, str]:
     """Say which party recorded each of these consents."""
     if not consent_ids:
         return {}
-    rows = conn.execute(
-        select(consents.c.id, consents.c.recorded_by_party).where(consents.c.id.in_(consent_ids))
-    )
+    rows = conn.execute(_RECORDERS, {"ids": list(consent_ids)})
     return {row.id: row.recorded_by_party for row in rows}
 
 
@@ -176,43 +208,24 @@ def living_grants(
     `only` restricts to these consents. Cost: one walk down the look-up index of at most `limit` rows,
     however many consents the client ever gave.
     """
-    lines = consent_grants.c
-    query = (
-        select(
-            consents.c.id,
-            consents.c.state,
-            consents.c.confirmed_by,
-            consents.c.valid_from,
-            consents.c.valid_until,
-            lines.explicit,
-        )
-        .join(consents, consents.c.id == lines.consent_id)
-        .where(
-            lines.client_id == client_id,
-            lines.purpose == purpose,
-            lines.source == source,
-            lines.recipient == recipient,
-            lines.category == category,
-            lines.active_until.is_not(None),
-            consents.c.state == State.ACTIVE.value,
-        )
-        .order_by(lines.active_until.desc())
-        .limit(limit)
-    )
-    if only is not None:
-        query = query.where(lines.consent_id.in_(only))
-    return tuple(conn.execute(query))
+    asked: dict[str, Any] = {
+        "client_id": client_id,
+        "purpose": purpose,
+        "source": source,
+        "recipient": recipient,
+        "category": category,
+        "limit": limit,
+    }
+    if only is None:
+        return tuple(conn.execute(_LIVING, asked))
+    return tuple(conn.execute(_LIVING_ONLY, {**asked, "only": list(only)}))
 
 
 def statements_sealed(
     conn: Connection, consent_ids: Collection[str], source: str
 ) -> tuple[tuple[str, str, bytes], ...]:
     """Read consent id, statement id and sealed statement for one source."""
-    rows = conn.execute(
-        select(
-            consent_statements.c.consent_id, consent_statements.c.id, consent_statements.c.statement_sealed
-        ).where(consent_statements.c.consent_id.in_(consent_ids), consent_statements.c.source == source)
-    )
+    rows = conn.execute(_STATEMENTS, {"ids": list(consent_ids), "source": source})
     return tuple((row.consent_id, row.id, row.statement_sealed) for row in rows)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Table, delete, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from adapters.protocol import ClientIdentifier, Scheme
@@ -24,6 +24,16 @@ from gateway.vault import DataKey, Vault, new_id
 if TYPE_CHECKING:
     from gateway.storage.unit_of_work import Transaction
 
+
+# Built once: to build a statement costs five times what it costs to run it (docs/benchmarks.md).
+_REACH = (
+    select(clients.c.id, clients.c.revision, clients.c.data_key_sealed)
+    .join(reach_rows, reach_rows.c.client_id == clients.c.id)
+    .where(reach_rows.c.reach_key == bindparam("reach_key"))
+)
+_BY_ID = select(clients.c.id, clients.c.revision, clients.c.data_key_sealed).where(
+    clients.c.id == bindparam("client_id"), clients.c.merged_into.is_(None)
+)
 
 _SEVERAL = "These numbers belong to different clients."
 
@@ -67,11 +77,7 @@ def reach(
 ) -> ClientRef | None:
     """Find the client that this number leads this party to; None unless it is on that client's case."""
     reach_key = vault.reach_key(party, identifier.scheme.value, owner, identifier.value)
-    row = conn.execute(
-        select(clients.c.id, clients.c.revision, clients.c.data_key_sealed)
-        .join(reach_rows, reach_rows.c.client_id == clients.c.id)
-        .where(reach_rows.c.reach_key == reach_key)
-    ).one_or_none()
+    row = conn.execute(_REACH, {"reach_key": reach_key}).one_or_none()
     if row is None:
         return None
     return ClientRef(row.id, row.revision, vault.data_key(row.id, row.data_key_sealed))
@@ -84,11 +90,7 @@ def reach_own(conn: Connection, vault: Vault, party: str, identifier: ClientIden
 
 def by_id(conn: Connection, vault: Vault, client_id: str) -> ClientRef | None:
     """Read a client that a row of ours names."""
-    row = conn.execute(
-        select(clients.c.id, clients.c.revision, clients.c.data_key_sealed).where(
-            clients.c.id == client_id, clients.c.merged_into.is_(None)
-        )
-    ).one_or_none()
+    row = conn.execute(_BY_ID, {"client_id": client_id}).one_or_none()
     return (
         None if row is None else ClientRef(row.id, row.revision, vault.data_key(row.id, row.data_key_sealed))
     )

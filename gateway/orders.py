@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import insert
 
-from adapters.kit import jose, sealing, statements
+from adapters.kit import sealing, statements
 from adapters.protocol import Category, OrderedCategory
 from gateway import exchange_records, receipts
 from gateway.errors import SourceTrouble
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 # `partners` is the gateway's to answer, from the case (DESIGN §4).
 ANSWERED_HERE = frozenset({Category.PARTNERS.value})
+_QUEUE = insert(outbox).returning(outbox.c.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +56,22 @@ def make(
 ) -> Order:
     """Sign the order for what policy permitted; `consent_statements` maps consent id → statement."""
     asked = {name: entry for name, entry in exchange.ordered.items() if name not in ANSWERED_HERE}
-    disclosures: dict[str, str] = {}
-
-    request_cut, disclosures[request.jti] = statements.split_client(request.signed_request)
+    request_cut = statements.cut_for_source(
+        request.signed_request, categories={Category(name) for name in asked}
+    )
+    disclosures = {request.jti: request_cut.client}
     consents_cut: list[str] = []
     statement_ids: dict[str, str] = {}
     for consent_id in sorted({entry.consent for entry in asked.values() if entry.consent}):
-        cut, disclosure = statements.split_client(consent_statements[consent_id])
-        statement_ids[consent_id] = _statement_id(cut)
-        disclosures[statement_ids[consent_id]] = disclosure
-        covered = {Category(name) for name, entry in asked.items() if entry.consent == consent_id}
-        consents_cut.append(statements.narrow(cut, categories=covered, recipients={request.party}))
+        # Verified when it was recorded, and read back from under the client's key.
+        cut = statements.cut_for_source(
+            consent_statements[consent_id],
+            categories={Category(name) for name, entry in asked.items() if entry.consent == consent_id},
+            recipients={request.party},
+        )
+        statement_ids[consent_id] = cut.jti
+        disclosures[cut.jti] = cut.client
+        consents_cut.append(cut.statement)
 
     jws = statements.make_order(
         key=services.keys.signing("order"),
@@ -85,7 +91,7 @@ def make(
             )
             for name, entry in asked.items()
         ],
-        request=statements.narrow(request_cut, categories={Category(name) for name in asked}),
+        request=request_cut.statement,
         consents=consents_cut,
         client=sealing.seal_client(disclosures, to=_newest_encryption_key(services, request.source, now)),
     )
@@ -145,23 +151,17 @@ def _cancel(services: Services, exchange: Exchange, categories: Sequence[str], n
     )
 
 
-def _statement_id(statement: str) -> str:
-    # Verified when it was recorded, and read back from under the client's key.
-    return str(jose.unverified_payload(statement.split("~", 1)[0])["jti"])
-
-
 def _queue(conn: Connection, topic: str, exchange_id: str, source: str, body: str, not_before: int) -> int:
     row = conn.execute(
-        insert(outbox)
-        .values(
-            topic=topic,
-            exchange_id=exchange_id,
-            source=source,
-            body=body,
-            attempts=0,
-            next_attempt_at=not_before,
-        )
-        .returning(outbox.c.id)
+        _QUEUE,
+        {
+            "topic": topic,
+            "exchange_id": exchange_id,
+            "source": source,
+            "body": body,
+            "attempts": 0,
+            "next_attempt_at": not_before,
+        },
     ).one()
     return int(row.id)
 

@@ -54,6 +54,12 @@ def disclosures(compact: str) -> tuple[sdjwt.Disclosure, ...]:
         return sdjwt.unverified_disclosures(compact)
 
 
+def take_apart(compact: str) -> sdjwt.Unverified:
+    """Read an SD-JWT once, unverified, to cut it down; raise StatementError."""
+    with _as_statement_error():
+        return sdjwt.take_apart(compact)
+
+
 def select(compact: str, keep: Callable[[sdjwt.Disclosure], bool]) -> str:
     """Drop the disclosures that `keep` refuses; raise StatementError."""
     with _as_statement_error():

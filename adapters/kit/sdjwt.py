@@ -59,6 +59,19 @@ class Disclosure:
 
 
 @dataclass(frozen=True, slots=True)
+class Unverified:
+    """A statement taken apart once, to be read and cut down. Proves nothing."""
+
+    jwt: str = field(repr=False)
+    payload: Mapping[str, object] = field(repr=False)
+    disclosures: tuple[Disclosure, ...]
+
+    def keep(self, wanted: Callable[[Disclosure], bool]) -> str:
+        """Join again what is to be kept."""
+        return join(self.jwt, [each.encoded for each in self.disclosures if wanted(each)])
+
+
+@dataclass(frozen=True, slots=True)
 class Issued:
     """A signed JWT with all its disclosures."""
 
@@ -145,12 +158,16 @@ def join(jwt: str, encoded: Sequence[str]) -> str:
 
 def select(compact: str, keep: Callable[[Disclosure], bool]) -> str:
     """Drop the disclosures that `keep` refuses. The result proves as much as the input did."""
-    jwt, _ = split(compact)
-    return join(jwt, [each.encoded for each in unverified_disclosures(compact) if keep(each)])
+    return take_apart(compact).keep(keep)
 
 
 def unverified_disclosures(compact: str) -> tuple[Disclosure, ...]:
     """Read the disclosures with their names, in order of the text. The signature is not checked."""
+    return take_apart(compact).disclosures
+
+
+def take_apart(compact: str) -> Unverified:
+    """Read payload and disclosures, each with its name, in order of the text. No signature is checked."""
     jwt, encoded = split(compact)
     try:
         payload = jose.unverified_payload(jwt)
@@ -159,10 +176,11 @@ def unverified_disclosures(compact: str) -> tuple[Disclosure, ...]:
     opening = _Opening(encoded)
     opening.reveal(payload, name="")
     opening.finish()
-    return tuple(
+    disclosures = tuple(
         Disclosure(text, opening.names[digest], opening.parsed[digest][-1])
         for digest, text in opening.encoded.items()
     )
+    return Unverified(jwt, payload, disclosures)
 
 
 def digest(encoded: str) -> str:

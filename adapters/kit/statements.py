@@ -9,7 +9,8 @@ Pick `keys` by the issuer you expect, or by `unverified_issuer`; `issuer=` compa
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from adapters.kit import sdjwt
@@ -20,7 +21,6 @@ from adapters.kit.claims import (
     check_life,
     check_parties,
     check_window,
-    disclosures,
     is_named_digest,
     model,
     once,
@@ -28,6 +28,7 @@ from adapters.kit.claims import (
     refuse_repeats,
     select,
     split,
+    take_apart,
     unverified_issuer,
     unverified_jti,
     verify_disclosed,
@@ -44,8 +45,10 @@ from adapters.protocol import (
 )
 
 __all__ = [
+    "Cut",
     "StatementError",
     "check_answer",
+    "cut_for_source",
     "join_client",
     "make_attestation",
     "make_cancellation",
@@ -204,12 +207,32 @@ def verify_consent_statement(
 # --- cutting down --------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A statement as its source gets it, and apart from it the disclosure that names the client."""
+
+    statement: str = field(repr=False)
+    client: str = field(repr=False)
+    jti: str
+
+
+def cut_for_source(
+    compact: str, *, categories: Collection[Category], recipients: Collection[str] | None = None
+) -> Cut:
+    """Do what `split_client` and `narrow` do, and read the `jti`, of a statement that was verified before."""
+    parts = take_apart(compact)
+    client, jti = _client_of(parts), parts.payload.get("jti")
+    if not isinstance(jti, str):
+        raise StatementError("claims_invalid")
+    wanted = _covered(categories, recipients)
+    return Cut(parts.keep(lambda each: each.name != "client" and wanted(each)), client, jti)
+
+
 def split_client(compact: str) -> tuple[str, str]:
     """Take the client's disclosure out of a request or consent; raise if it is not there."""
-    for disclosure in disclosures(compact):
-        if disclosure.name == "client":
-            return select(compact, lambda each: each.name != "client"), disclosure.encoded
-    raise StatementError("client_not_disclosed")
+    parts = take_apart(compact)
+    client = _client_of(parts)
+    return parts.keep(lambda each: each.name != "client"), client
 
 
 def join_client(compact: str, client_disclosure: str) -> str:
@@ -222,6 +245,19 @@ def narrow(
     compact: str, *, categories: Collection[Category], recipients: Collection[str] | None = None
 ) -> str:
     """Drop the disclosures of other categories and recipients; the client's stays as it is."""
+    return select(compact, _covered(categories, recipients))
+
+
+def _client_of(parts: sdjwt.Unverified) -> str:
+    found = next((each.encoded for each in parts.disclosures if each.name == "client"), None)
+    if found is None:
+        raise StatementError("client_not_disclosed")
+    return found
+
+
+def _covered(
+    categories: Collection[Category], recipients: Collection[str] | None
+) -> Callable[[sdjwt.Disclosure], bool]:
     kept = {category.value for category in categories}
 
     def keep(disclosure: sdjwt.Disclosure) -> bool:
@@ -231,4 +267,4 @@ def narrow(
             return isinstance(disclosure.value, str) and disclosure.value in recipients
         return True
 
-    return select(compact, keep)
+    return keep

@@ -8,9 +8,9 @@ from fastapi import Depends
 
 from adapters.protocol import ClientIdentifier, Wire, Worker
 from gateway.oauth.resource import Caller, authenticated
-from gateway.services import Services, services
+from gateway.services import Services, provided
 
-Parts = Annotated[Services, Depends(services)]
+Parts = Annotated[Services, Depends(provided)]
 Authenticated = Annotated[Caller, Depends(authenticated)]
 
 

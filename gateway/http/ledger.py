@@ -17,7 +17,7 @@ from gateway.errors import Refused
 from gateway.http.strict_body import StrictRoute
 from gateway.ledger import proofs, tiles
 from gateway.oauth.resource import authenticated
-from gateway.services import Services, services
+from gateway.services import Services, provided
 
 router = APIRouter(route_class=StrictRoute, tags=["ledger"], dependencies=[Depends(authenticated)])
 
@@ -53,14 +53,14 @@ class ConsistencyProof(BaseModel):
     response_class=PlainTextResponse,
     responses={200: {"description": "A C2SP checkpoint: a signed note."}},
 )
-async def get_checkpoint(parts: Annotated[Services, Depends(services)]) -> Response:
+async def get_checkpoint(parts: Annotated[Services, Depends(provided)]) -> Response:
     """Answer the newest committed checkpoint, to be verified with the key in the party register."""
     return Response(await parts.store.read(proofs.latest_checkpoint), media_type=NOTE_MEDIA_TYPE)
 
 
 @router.get("/v1/ledger/inclusion-proofs", summary="Prove that an entry is in the ledger")
 async def get_inclusion_proof(
-    parts: Annotated[Services, Depends(services)],
+    parts: Annotated[Services, Depends(provided)],
     leaf_index: Annotated[Count, Query(alias="leafIndex")],
     tree_size: Annotated[Count, Query(alias="treeSize")],
 ) -> InclusionProof:
@@ -76,7 +76,7 @@ async def get_inclusion_proof(
 
 @router.get("/v1/ledger/consistency-proofs", summary="Prove that the ledger only grew")
 async def get_consistency_proof(
-    parts: Annotated[Services, Depends(services)],
+    parts: Annotated[Services, Depends(provided)],
     first_size: Annotated[Count, Query(alias="firstSize")],
     second_size: Annotated[Count, Query(alias="secondSize")],
 ) -> ConsistencyProof:
@@ -86,13 +86,13 @@ async def get_consistency_proof(
 
 
 @router.get("/ledger/checkpoint", include_in_schema=False)
-async def get_tlog_checkpoint(parts: Annotated[Services, Depends(services)]) -> Response:
+async def get_tlog_checkpoint(parts: Annotated[Services, Depends(provided)]) -> Response:
     """Answer the checkpoint where C2SP tlog-tiles expects it."""
     return await get_checkpoint(parts)
 
 
 @router.get("/ledger/tile/{path:path}", include_in_schema=False)
-async def get_tile(path: str, parts: Annotated[Services, Depends(services)]) -> Response:
+async def get_tile(path: str, parts: Annotated[Services, Depends(provided)]) -> Response:
     """Answer a tile of hashes or a bundle of entries, whole or as far as it was (tlog-tiles)."""
     named = tiles.parse_path(path)
     if named is None:

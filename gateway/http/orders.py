@@ -11,7 +11,7 @@ from gateway import exchange, exchange_records
 from gateway.errors import InputRefused, Refused
 from gateway.http.strict_body import strict_route
 from gateway.oauth.resource import Caller, authenticated
-from gateway.services import Services, services
+from gateway.services import Services, provided
 
 router = APIRouter(prefix="/v1/orders", route_class=strict_route(MAX_ANSWER_BYTES), tags=["orders"])
 
@@ -26,7 +26,7 @@ class AnswerTaken(Wire):
 @router.post("/{id}/answer", summary="Deliver the answer to an order")
 async def post_answer(
     body: Answer,
-    parts: Annotated[Services, Depends(services)],
+    parts: Annotated[Services, Depends(provided)],
     caller: Annotated[Caller, Depends(authenticated)],
     exchange_id: Annotated[OpaqueId, Path(alias="id", description="The exchange that the order names.")],
 ) -> AnswerTaken:

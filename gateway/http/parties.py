@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from gateway.errors import InputRefused, Refused
 from gateway.http.strict_body import StrictRoute
-from gateway.services import Services, services
+from gateway.services import Services, provided
 
 router = APIRouter(route_class=StrictRoute, tags=["parties"])
 
@@ -22,7 +22,7 @@ class PartyKeys(BaseModel):
 
 
 @router.get("/v1/parties/{id}/keys", summary="Get a party's signed key list")
-async def get_party_keys(id: str, parts: Annotated[Services, Depends(services)]) -> PartyKeys:
+async def get_party_keys(id: str, parts: Annotated[Services, Depends(provided)]) -> PartyKeys:
     """Answer the newest list that verifies. No token is asked: the list is public and proves itself.
 
     The gateway's own list is here too, as party `gateway`: the keys of orders, receipts, tokens, bundles.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Select, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
 
 from gateway.ledger import LedgerDoesNotVerify
 from gateway.ledger.checkpoint import LedgerSigner, LogKey
@@ -22,6 +22,14 @@ _HEAD = select(ledger_head.c.size, ledger_head.c.checkpoint).where(ledger_head.c
 _LOCKED_HEAD = _HEAD.with_for_update()
 _ADD_ENTRY = insert(ledger_entries)
 _ADD_TILE = insert(ledger_tiles)
+_WIDEN_TILE = update(ledger_tiles).where(
+    ledger_tiles.c.level == bindparam("at_level"), ledger_tiles.c.number == bindparam("at_number")
+)
+_MOVE_HEAD = update(ledger_head).where(
+    ledger_head.c.id == 1,
+    ledger_head.c.size == bindparam("old_size"),
+    ledger_head.c.checkpoint == bindparam("old_note"),
+)
 
 
 class Edge:
@@ -105,9 +113,8 @@ class Appender:
         edge.note = self._signer.sign(edge.tree.size, edge.tree.root())
         # Compare-and-swap: whatever else wrote this database, two heads never follow the same one.
         moved = conn.execute(
-            update(ledger_head)
-            .where(ledger_head.c.id == 1, ledger_head.c.size == first, ledger_head.c.checkpoint == old_note)
-            .values(size=edge.tree.size, checkpoint=edge.note)
+            _MOVE_HEAD,
+            {"old_size": first, "old_note": old_note, "size": edge.tree.size, "checkpoint": edge.note},
         )
         if moved.rowcount != 1:
             raise LedgerDoesNotVerify("The ledger's head moved while entries were being added.")
@@ -169,8 +176,4 @@ def _write_tile(conn: Connection, level: int, number: int, hashes: bytes, *, new
     if new:
         conn.execute(_ADD_TILE, {"level": level, "number": number, "hashes": hashes})
         return
-    conn.execute(
-        update(ledger_tiles)
-        .where(ledger_tiles.c.level == level, ledger_tiles.c.number == number)
-        .values(hashes=hashes)
-    )
+    conn.execute(_WIDEN_TILE, {"at_level": level, "at_number": number, "hashes": hashes})

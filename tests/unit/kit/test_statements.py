@@ -11,6 +11,7 @@ from adapters.kit import jose, sdjwt
 from adapters.kit.keys import SigningKey
 from adapters.kit.statements import (
     StatementError,
+    cut_for_source,
     join_client,
     make_attestation,
     make_cancellation,
@@ -20,6 +21,7 @@ from adapters.kit.statements import (
     narrow,
     split_client,
     unverified_issuer,
+    unverified_jti,
     verify_attestation,
     verify_cancellation,
     verify_consent_statement,
@@ -195,6 +197,17 @@ def test_a_client_of_another_request_does_not_join(key: SigningKey, trusted: Tru
     _, other = split_client(request(key, client=ClientIdentifier(scheme=Scheme.V_NUMBER, value="0000000000")))
     refused = code_of(lambda: verify_request(join_client(without, other), trusted, NOW))
     assert refused == "unreferenced_disclosure"
+
+
+def test_cut_for_its_source_a_statement_is_split_and_narrowed_in_one_reading(key: SigningKey) -> None:
+    for whole, recipients in ((request(key), None), (consent(key), {"askv"})):
+        without, client = split_client(whole)
+        cut = cut_for_source(whole, categories={Category.DECISIONS}, recipients=recipients)
+        assert cut.client == client
+        assert cut.statement == narrow(without, categories={Category.DECISIONS}, recipients=recipients)
+        assert cut.jti == unverified_jti(whole)
+        without_client = cut.statement
+        assert code_of(lambda s=without_client: cut_for_source(s, categories=())) == "client_not_disclosed"
 
 
 def test_a_narrowed_request_names_only_what_is_ordered(key: SigningKey, trusted: Trusted) -> None:
