@@ -23,7 +23,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test up lint format engines policy lock clean bench bench-short
+.PHONY: help demo test up lint format engines policy lock clean bench bench-short faults mutants
 .DELETE_ON_ERROR:
 
 help: ## list what can be made
@@ -66,6 +66,13 @@ bench: $(RUNTIME) ## measure the goals of speed side by side and write docs/benc
 
 bench-short: $(RUNTIME) ## show in three minutes that the benchmark works; its figures are too few to quote
 	@$(BIN)/python -m bench --short
+
+# FAULTS: options of tests/faults/campaign.py, for instance "--seed 7 --only kills".
+faults: $(DEV) ## break the gateway at every step, hundreds of times, and check what came out (an hour; FAULTS=options)
+	@$(BIN)/python -m tests.faults.campaign $(FAULTS)
+
+mutants: $(DEV) ## seed bugs into a copy, one at a time, and see that the tests catch each of them
+	@$(BIN)/python -m tests.faults.mutants
 
 clean: ## remove what these commands made, except policies/build
 	@rm -rf $(VENV) var .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info build

@@ -1,0 +1,1 @@
+"""Break the gateway on purpose, then let a checker that trusts none of it look at what came out."""
