@@ -35,6 +35,9 @@ REQUEST_FRESH_SECONDS = 300
 ORDER_MAX_SECONDS = 42 * 24 * 3600
 # The most that one answer may weigh on the wire, in bytes: 5 MB documents, base64 twice, and room.
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
+# A connection that stood idle for longer is not used again. Our servers (uvicorn) close it after five
+# seconds, and a POST that meets the closing would have to be repeated by whoever made it.
+IDLE_CONNECTION_SECONDS = 4.0
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{1,47}$")]
 PartyId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,47}$")]

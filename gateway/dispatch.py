@@ -7,16 +7,16 @@ source an order is idempotent by exchange, and a restarted gateway sends the sam
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from secrets import SystemRandom
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
-from gateway import exchange, exchange_ends, exchange_records
+from gateway import exchange, exchange_ends, exchange_records, parties, undelivered
 from gateway.errors import GatewayError, SourceTrouble
+from gateway.limits import BETWEEN, Between
 from gateway.oauth import replay
 from gateway.source_line import NotSent
 from gateway.storage.tables import exchanges, idempotency, outbox
@@ -29,20 +29,31 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.25
 _BATCH = 32
 _LOOK_UP = 500
-# A message that a gateway took is its own for this long, or twice the wait for a source if that is more:
-# if it stops half-way, another gateway or the next start sends it again.
+# A message that a gateway took is its own for this long, or for the longest call if that is more: if it
+# stops half-way, another gateway or the next start sends it again.
 _LEASE_SECONDS = 30
+_LEASE_GRACE_SECONDS = 5
+# Those who run the gateway are told, with each sweep, of a cancellation that has waited for so long.
+_LATE_SECONDS = 60
+_SERIALS_SECONDS = 5
 _BACKOFF_SECONDS = (1, 2, 5, 15, 60, 300)
 
-_BETWEEN = SystemRandom().randint
+# Built once: to build a statement costs several times what it costs to run it.
+_DUE = (
+    select(outbox)
+    .where(outbox.c.source == bindparam("at_source"), outbox.c.next_attempt_at <= bindparam("now"))
+    .order_by(outbox.c.id)
+    .limit(bindparam("at_once"))
+)
 
 _log = structlog.get_logger("gateway.dispatch")
 
 
 class Dispatcher:
-    """A loop for each source, and two more: what arrived at another gateway, and what has expired."""
+    """A loop for each source, and three more: what arrived at another gateway, what has expired, and the key
+    lists that were seen."""
 
-    def __init__(self, services: Services, *, between: Callable[[int, int], int] = _BETWEEN) -> None:
+    def __init__(self, services: Services, *, between: Between = BETWEEN) -> None:
         """`between` picks a number from a range, ends included: what failed together is not sent together."""
         self._services, self._between = services, between
         self._tasks: list[asyncio.Task[None]] = []
@@ -58,6 +69,7 @@ class Dispatcher:
             ),
             asyncio.create_task(self._repeat(self.ring, _POLL_SECONDS)),
             asyncio.create_task(self._repeat(self.end_expired, sweep)),
+            asyncio.create_task(self._repeat(self.keep_serials, _SERIALS_SECONDS)),
         ]
 
     async def stop(self) -> None:
@@ -79,9 +91,10 @@ class Dispatcher:
         if at_once == 0:
             return
         now = self._services.clock()
-        due = await self._services.store.read(lambda conn: _due(conn, source, now, at_once))
+        due = await self._services.store.look_up(lambda conn: _due(conn, source, now, at_once))
         if due:
-            until = now + max(_LEASE_SECONDS, int(2 * self._services.settings.source_timeout_seconds))
+            longest = self._services.settings.source_limits.longest_call_seconds + _LEASE_GRACE_SECONDS
+            until = now + max(_LEASE_SECONDS, longest)
             due = await self._services.store.write(lambda tx: _taken(tx, due, until))
         await asyncio.gather(*(self._send(row) for row in due))
 
@@ -100,19 +113,34 @@ class Dispatcher:
             for row in batch:
                 await exchange_ends.end(self._services, row, "expired")
         await self._services.store.write(lambda tx: _forget(tx, now))
+        late = await self._services.store.read(lambda conn: undelivered.cancellations(conn, now))
+        if late.oldest_seconds >= _LATE_SECONDS:
+            _log.warning(
+                "cancellations.not_delivered", number=late.number, oldest_seconds=late.oldest_seconds
+            )
+
+    async def keep_serials(self) -> None:
+        """Keep the serials of the key lists seen here, and refuse what is older than those seen elsewhere."""
+        store, lists = self._services.store, self._services.key_lists
+        seen, kept = lists.serials, await store.read(parties.kept_serials)
+        if any(serial > kept.get(party, 0) for party, serial in seen.items()):
+            kept = await store.write(lambda tx: parties.keep_serials(tx, seen))
+        lists.remember(kept)
 
     async def _send(self, row: Row[Any]) -> None:
         try:
+            current = await self._services.store.read(
+                lambda conn: exchange_records.present(conn, row.exchange_id)
+            )
             if row.topic == "order":
-                current = await self._services.store.read(
-                    lambda conn: exchange_records.present(conn, row.exchange_id)
-                )
                 if current.state == "forwarded":
                     await exchange.forward(self._services, current)
                 else:
                     await self._services.store.write(lambda tx: _sent(tx, row.id))
             else:
-                await self._services.sources.send_cancellation(row.source, row.exchange_id, row.body)
+                await self._services.sources.send_cancellation(
+                    row.source, row.exchange_id, row.body, about=current.subject
+                )
                 await self._services.store.write(lambda tx: _sent(tx, row.id))
         except SourceTrouble as trouble:
             _log.warning("outbox.not_delivered", topic=row.topic, source=row.source, code=trouble.code)
@@ -137,12 +165,7 @@ class Dispatcher:
 
 
 def _due(conn: Connection, source: str, now: int, at_once: int) -> Sequence[Row[Any]]:
-    rows = conn.execute(
-        select(outbox)
-        .where(outbox.c.source == source, outbox.c.next_attempt_at <= now)
-        .order_by(outbox.c.id)
-        .limit(at_once)
-    ).all()
+    rows = conn.execute(_DUE, {"at_source": source, "now": now, "at_once": at_once}).all()
     seen: set[str] = set()
     oldest = []
     for row in rows:

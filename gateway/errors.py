@@ -51,6 +51,7 @@ class InputRefused(GatewayError):
             "duplicate_key",
             "invalid_input",
             "body_too_large",
+            "head_too_large",
             "unsupported_media_type",
             "unknown_category",
             "unknown_source",

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from math import ceil
+from secrets import SystemRandom
 
 from adapters.protocol import MAX_ANSWER_BYTES
 
@@ -22,6 +24,19 @@ ROOM_WAIT_SECONDS = 10.0
 _ROOM_QUEUE = 32
 # Per place at a source. With the default of 16 places a source that hangs keeps 80 callers waiting.
 _PLACE_QUEUE = 4
+# The room is for as many holders at least: nobody has more than one such part of it.
+_SHARES = 4
+LEAST_ROOM_BYTES = _SHARES * MAX_ANSWER_BYTES
+# Requests of known parties under way at once, unless the settings say otherwise.
+MAX_IN_FLIGHT = 256
+
+Between = Callable[[int, int], int]
+BETWEEN: Between = SystemRandom().randint
+
+
+def spread(seconds: int, between: Between) -> int:
+    """Pick a number of seconds up to half less or half more: who left together must not return together."""
+    return max(1, between((seconds + 1) // 2, seconds + seconds // 2))
 
 
 class Full(Exception):
@@ -30,7 +45,7 @@ class Full(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SourceLimits:
-    """What one source may cost, all times in seconds."""
+    """What one source may cost, all times in seconds. The defaults of the settings are these."""
 
     timeout_seconds: float = 10.0  # for a whole call, until the last byte
     connect_seconds: float = 2.0
@@ -38,6 +53,12 @@ class SourceLimits:
     place_wait_seconds: float = 1.0
     failures_to_open: int = 5  # about different people, in a row
     open_seconds: float = 5.0  # then one order finds out; twice as long after each that fails
+
+    @property
+    def longest_call_seconds(self) -> int:
+        """Count the seconds after which a call has ended, whatever the source does."""
+        # The deadline stands still while an answer waits for room.
+        return ceil(self.place_wait_seconds + self.timeout_seconds + ROOM_WAIT_SECONDS)
 
 
 class Places:
@@ -84,13 +105,13 @@ class _Queued:
 
 
 class Room:
-    """Bytes for large answers, in the order of asking. Nobody has more than half: a source that sends
-    slowly, or a party that reads slowly, leaves the other half to everyone else."""
+    """Bytes for large answers, in the order of asking. No party has more than a quarter, be it as source
+    or as requester: one that sends or reads slowly leaves the rest to everyone else."""
 
     def __init__(self, total_bytes: int) -> None:
-        if total_bytes < 2 * MAX_ANSWER_BYTES:
-            raise ValueError("half of the room must hold the largest answer")
-        self._total, self._share = total_bytes, total_bytes // 2
+        if total_bytes < LEAST_ROOM_BYTES:
+            raise ValueError("one share of the room must hold the largest answer")
+        self._total, self._share = total_bytes, total_bytes // _SHARES
         self._held: Counter[str] = Counter()
         self._queue: deque[_Queued] = deque()
 
@@ -101,7 +122,10 @@ class Room:
 
     @asynccontextmanager
     async def held(self, holder: str, size: int) -> AsyncIterator[None]:
-        """Have room for so many bytes for the length of the block; raise Full if there is none in time."""
+        """Have room for so many bytes for the length of the block; raise Full if there is none in time.
+
+        `holder`: a party, by its id in the register alone, or it would have as many shares as names.
+        """
         if size > self._share or sum(queued.holder == holder for queued in self._queue) >= _ROOM_QUEUE:
             raise Full
         queued = _Queued(holder, size, asyncio.get_running_loop().create_future())

@@ -7,6 +7,7 @@ folder, each list signed by its party. The status of a party is the gateway's ow
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from adapters.kit.register import KeyList, Register, RegisterError, verify_key_l
 from gateway.clock import Clock
 from gateway.errors import InputRefused, Unavailable
 from gateway.ledger.entry import Kind, record
-from gateway.storage.tables import gateway_state, parties
+from gateway.storage.tables import gateway_state, key_list_serials, parties
 
 if TYPE_CHECKING:
     from gateway.ledger.commitment import Json
@@ -78,6 +79,16 @@ class KeyLists:
         """Return the same list as its party signed it. Raises as `verified` does."""
         return self._current(party).compact
 
+    @property
+    def serials(self) -> dict[str, int]:
+        """Return the highest serial seen of each party."""
+        return dict(self._serials)
+
+    def remember(self, serials: Mapping[str, int]) -> None:
+        """Refuse from now on what is older than these, too."""
+        for party, serial in serials.items():
+            self._serials[party] = max(serial, self._serials.get(party, 0))
+
     def _current(self, party: str) -> _Read:
         # Before any file is touched: a caller may name a party in a path (`../…`).
         if party not in self._register.parties:
@@ -86,7 +97,7 @@ class KeyLists:
         now = self._clock()
         known = self._read.get(party)
         try:
-            if known and 0 <= now - known.read_at < MAX_AGE_SECONDS and known.file_state == _file_state(path):
+            if known and self._is_current(known, party, now) and known.file_state == _file_state(path):
                 return known
             read = self._verify(party, path, now)
         except (OSError, UnicodeDecodeError, RegisterError) as trouble:
@@ -94,6 +105,10 @@ class KeyLists:
             raise Unavailable("internal_error", cause=f"key list of {party}: {code}") from trouble
         self._read[party] = read
         return read
+
+    def _is_current(self, known: _Read, party: str, now: int) -> bool:
+        fresh = 0 <= now - known.read_at < MAX_AGE_SECONDS
+        return fresh and known.verified.serial >= self._serials.get(party, 0)
 
     def _verify(self, party: str, path: Path, now: int) -> _Read:
         file_state = _file_state(path)  # before reading: a change in between is then seen next time
@@ -106,6 +121,29 @@ class KeyLists:
             raise RegisterError("key_list_older_than_known")
         self._serials[party] = verified.serial
         return _Read(unverified, verified, file_state, now)
+
+
+def kept_serials(conn: Connection) -> dict[str, int]:
+    """Read the highest serial that any gateway of this database has seen, of each party."""
+    rows = conn.execute(select(key_list_serials.c.party_id, key_list_serials.c.serial))
+    return {row.party_id: row.serial for row in rows}
+
+
+def keep_serials(tx: Transaction, seen: Mapping[str, int]) -> dict[str, int]:
+    """Keep what was seen where it is higher; return the highest of each party.
+
+    A restart must not make a gateway believe a list that it, or another one, would have refused.
+    """
+    for party, serial in sorted(seen.items()):
+        tx.conn.execute(
+            text(
+                "INSERT INTO key_list_serials (party_id, serial) VALUES (:party, :serial)"
+                " ON CONFLICT (party_id) DO UPDATE SET serial = excluded.serial"
+                " WHERE excluded.serial > key_list_serials.serial"
+            ),
+            {"party": party, "serial": serial},
+        )
+    return kept_serials(tx.conn)
 
 
 def ensure_parties(tx: Transaction, register: Register) -> None:

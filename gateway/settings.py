@@ -9,7 +9,9 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from adapters.protocol import MAX_ANSWER_BYTES
+from gateway.limits import LEAST_ROOM_BYTES, MAX_IN_FLIGHT, SourceLimits
+
+_SOURCE = SourceLimits()
 
 
 class Settings(BaseSettings):
@@ -44,17 +46,29 @@ class Settings(BaseSettings):
     # alone (docs/decisions/0001-assertion-audience.md).
     accept_token_endpoint_audience: bool = False
     # What one source may cost (`gateway.limits.SourceLimits`), and the gateway as a whole.
-    source_timeout_seconds: float = 10.0  # for a whole call, until the last byte
-    source_connect_seconds: float = 2.0
-    source_concurrency: int = Field(default=16, ge=1)  # orders under way at one source
-    source_place_wait_seconds: float = 1.0
-    source_failures_to_open: int = Field(default=5, ge=1)  # people in a row about whom it does not answer
-    source_open_seconds: float = Field(default=5.0, gt=0)  # for so long it is not asked, then with one order
-    max_in_flight: int = Field(default=256, ge=1)  # requests; more are answered `overloaded`
+    source_timeout_seconds: float = _SOURCE.timeout_seconds
+    source_connect_seconds: float = _SOURCE.connect_seconds
+    source_concurrency: int = Field(default=_SOURCE.concurrency, ge=1)
+    source_place_wait_seconds: float = _SOURCE.place_wait_seconds
+    source_failures_to_open: int = Field(default=_SOURCE.failures_to_open, ge=1)
+    source_open_seconds: float = Field(default=_SOURCE.open_seconds, gt=0)
+    max_in_flight: int = Field(default=MAX_IN_FLIGHT, ge=1)  # requests; more are answered `overloaded`
     # Of large answers in memory at once; the process takes a few times this (docs/deployment.md).
-    max_held_bytes: int = Field(default=4 * MAX_ANSWER_BYTES, ge=2 * MAX_ANSWER_BYTES)
+    max_held_bytes: int = Field(default=LEAST_ROOM_BYTES, ge=LEAST_ROOM_BYTES)
     wait_max_seconds: int = 30
     retention_sweep_seconds: float = 30.0
+
+    @property
+    def source_limits(self) -> SourceLimits:
+        """Say what one source may cost."""
+        return SourceLimits(
+            timeout_seconds=self.source_timeout_seconds,
+            connect_seconds=self.source_connect_seconds,
+            concurrency=self.source_concurrency,
+            place_wait_seconds=self.source_place_wait_seconds,
+            failures_to_open=self.source_failures_to_open,
+            open_seconds=self.source_open_seconds,
+        )
 
     @property
     def sees_certificates(self) -> bool:

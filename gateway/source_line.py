@@ -17,10 +17,11 @@ import aiohttp
 
 from adapters.kit.problems import PROBLEMS
 from adapters.kit.strict_json import StrictJsonError, loads
-from adapters.protocol import MAX_ANSWER_BYTES
+from adapters.protocol import IDLE_CONNECTION_SECONDS, MAX_ANSWER_BYTES
 from gateway.breaker import Attempt, Breaker, CircuitOpen
 from gateway.errors import SourceTrouble
-from gateway.limits import SMALL_BYTES, Full, Places, Room, SourceLimits
+from gateway.limits import BETWEEN, SMALL_BYTES, Between, Full, Places, Room, SourceLimits, spread
+from gateway.received import read_json
 
 _RETRY_AFTER_SECONDS = 5
 _CHUNK_BYTES = 64 * 1024
@@ -30,8 +31,8 @@ _MAX_PROBLEM_BYTES = 64 * 1024
 class NotSent(SourceTrouble):
     """The message never left: no place was free at its source, or the circuit to it is open."""
 
-    def __init__(self, cause: str, *, seconds: float) -> None:
-        super().__init__("source_unavailable", cause=cause, retry_after_seconds=max(1, ceil(seconds)))
+    def __init__(self, cause: str, *, seconds: int) -> None:
+        super().__init__("source_unavailable", cause=cause, retry_after_seconds=seconds)
 
 
 class SourceLine:
@@ -46,9 +47,13 @@ class SourceLine:
         breaker: Breaker,
         room: Room,
         tls: ssl.SSLContext | None,
+        between: Between = BETWEEN,
     ) -> None:
-        """The circuit is this source's own; `room` is shared with all others."""
-        self.breaker = breaker
+        """The circuit is this source's own; `room` is shared with all others.
+
+        `between` picks a number from a range: who was turned away together does not return together.
+        """
+        self.breaker, self._between = breaker, between
         self._source, self._url, self._limits, self._room, self._tls = source, url, limits, room, tls
         self._places = Places(limits.concurrency, wait_seconds=limits.place_wait_seconds)
         self._session: aiohttp.ClientSession | None = None
@@ -78,9 +83,9 @@ class SourceLine:
                 with self.breaker.attempt(about) as attempt:
                     return await self._attempt(attempt, path, message, until_kept)
         except CircuitOpen as circuit:
-            raise NotSent("the circuit is open", seconds=circuit.seconds) from None
+            raise NotSent("the circuit is open", seconds=self._retry_after(circuit.seconds)) from None
         except Full:
-            raise NotSent("no place is free", seconds=_RETRY_AFTER_SECONDS) from None
+            raise NotSent("no place is free", seconds=self._retry_after()) from None
 
     async def close(self) -> None:
         """Close every connection."""
@@ -94,7 +99,7 @@ class SourceLine:
             answer = await self._post(path, message, until_kept)
         except Full:
             attempt.answered()  # it is we who cannot hold what it says
-            raise _unavailable("no room for the answer") from None
+            raise self._unavailable("no room for the answer") from None
         except SourceTrouble as trouble:
             if trouble.code == "source_unavailable":
                 attempt.failed()
@@ -118,11 +123,11 @@ class SourceLine:
                 ) as response,
             ):
                 if response.status not in (200, 202):
-                    raise await _trouble(self._source, response)
+                    raise await self._trouble(response)
                 body = await self._read(response, deadline, until_kept)
-                return response.status, loads(body, max_bytes=MAX_ANSWER_BYTES)
+                return response.status, await read_json(body, max_bytes=MAX_ANSWER_BYTES)
         except (aiohttp.ClientError, TimeoutError, OSError, asyncio.IncompleteReadError) as down:
-            raise _unavailable(type(down).__name__) from down
+            raise self._unavailable(type(down).__name__) from down
         except StrictJsonError as garbage:
             raise SourceTrouble("source_answer_invalid", cause=garbage.code) from garbage
 
@@ -130,7 +135,9 @@ class SourceLine:
         if self._session is None:
             connect_seconds = min(self._limits.connect_seconds, self._limits.timeout_seconds)
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._limits.concurrency),
+                connector=aiohttp.TCPConnector(
+                    limit=self._limits.concurrency, keepalive_timeout=IDLE_CONNECTION_SECONDS
+                ),
                 # The deadline of a whole call is our own: it stands still while an answer waits for room.
                 timeout=aiohttp.ClientTimeout(total=None, connect=connect_seconds),
                 trust_env=False,
@@ -157,13 +164,23 @@ class SourceLine:
         began = loop.time()
         # That we are full must not look like a source that is slow.
         deadline.reschedule(None)
-        await until_kept.enter_async_context(self._room.held(f"source {self._source}", size))
+        await until_kept.enter_async_context(self._room.held(self._source, size))
         if ends_at is not None:
             deadline.reschedule(ends_at + loop.time() - began)
 
+    async def _trouble(self, response: aiohttp.ClientResponse) -> SourceTrouble:
+        """Say what a status means; of the body only the code counts: what stands in between sends HTML."""
+        code = await _known_code(response)
+        cause = f"{self._source} answered {response.status} {code}".rstrip()
+        if response.status >= 500 or response.status == 429:
+            return self._unavailable(cause)
+        return SourceTrouble("source_refused_order" if code else "source_answer_invalid", cause=cause)
 
-def _unavailable(cause: str) -> SourceTrouble:
-    return SourceTrouble("source_unavailable", cause=cause, retry_after_seconds=_RETRY_AFTER_SECONDS)
+    def _unavailable(self, cause: str) -> SourceTrouble:
+        return SourceTrouble("source_unavailable", cause=cause, retry_after_seconds=self._retry_after())
+
+    def _retry_after(self, seconds: float = _RETRY_AFTER_SECONDS) -> int:
+        return spread(max(1, ceil(seconds)), self._between)
 
 
 def _most(response: aiohttp.ClientResponse) -> int:
@@ -171,15 +188,6 @@ def _most(response: aiohttp.ClientResponse) -> int:
     if length is None or "Content-Encoding" in response.headers:
         return MAX_ANSWER_BYTES
     return min(length, MAX_ANSWER_BYTES)
-
-
-async def _trouble(source: str, response: aiohttp.ClientResponse) -> SourceTrouble:
-    """Say what a status means; of the body only the code counts: what stands before an adapter sends HTML."""
-    code = await _known_code(response)
-    cause = f"{source} answered {response.status} {code}".rstrip()
-    if response.status >= 500 or response.status == 429:
-        return _unavailable(cause)
-    return SourceTrouble("source_refused_order" if code else "source_answer_invalid", cause=cause)
 
 
 async def _known_code(response: aiohttp.ClientResponse) -> str:

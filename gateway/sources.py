@@ -71,12 +71,17 @@ class Sources:
         except ValidationError as invalid:
             raise SourceTrouble("source_answer_invalid", cause="answer has the wrong shape") from invalid
 
-    async def send_cancellation(self, source: str, exchange_id: str, cancellation: str) -> None:
-        """Tell a source which categories lost their ground; raise SourceTrouble if it may not know yet."""
+    async def send_cancellation(
+        self, source: str, exchange_id: str, cancellation: str, *, about: str
+    ) -> None:
+        """Tell a source which categories lost their ground; raise SourceTrouble if it may not know yet.
+
+        `about`: the exchange's subject, as with its order, or one person's exchanges would count as many.
+        """
         path = f"/v1/orders/{exchange_id}/cancellation"
         async with AsyncExitStack() as until_read:
             message = {"cancellation": cancellation}
-            status, _ = await self._line(source).call(path, message, until_read, about=exchange_id)
+            status, _ = await self._line(source).call(path, message, until_read, about=about)
         if status != 200:
             raise SourceTrouble("source_answer_invalid", cause="a cancellation is not done later")
 

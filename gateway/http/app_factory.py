@@ -14,7 +14,7 @@ from gateway.http import health, openapi, parties
 from gateway.http.client_certificate import ClientCertificates
 from gateway.http.error_handlers import add_problem_handlers
 from gateway.http.headers import API_VERSION, ResponseHeaders
-from gateway.http.in_flight import MAX_IN_FLIGHT, InFlight
+from gateway.http.in_flight import InFlight
 from gateway.http.log import RequestLog
 from gateway.http.strict_body import StrictRoute
 from gateway.oauth import token
@@ -27,7 +27,6 @@ def build_app(
     routers: Iterable[APIRouter],
     *,
     lifespan: Lifespan[FastAPI] | None = None,
-    max_in_flight: int = MAX_IN_FLIGHT,
 ) -> FastAPI:
     """Make the gateway's application; `routers` add their resources, with full paths under /v1.
 
@@ -47,6 +46,7 @@ def build_app(
     )
     app.state.services = services
     app.state.verified_tokens = VerifiedTokens()
+    app.state.readiness = health.Readiness()
     resources = [parties.router, *routers]
     for router in (health.router, token.router, openapi.router, *resources):
         app.include_router(router)
@@ -55,7 +55,7 @@ def build_app(
     add_problem_handlers(app)
     # The last one added is the outermost.
     app.add_middleware(ClientCertificates, trusted_hop=services.settings.client_cert_from)
-    app.add_middleware(InFlight, limit=max_in_flight)
+    app.add_middleware(InFlight, limit=services.settings.max_in_flight)
     app.add_middleware(RequestLog)
     app.add_middleware(ResponseHeaders)
     return app

@@ -42,6 +42,8 @@ class RequestLog:
 
         try:
             await self._app(scope, receive, send_and_note)
+        except ConnectionAbortedError:  # we cut it (`gateway.http.in_flight`)
+            raise
         except Exception as unforeseen:  # the boundary where every unforeseen error must end
             response = internal_error(unforeseen)
             if status:

@@ -43,6 +43,9 @@ PROBLEMS: Mapping[str, Problem] = {
         400, "The request does not fit the API.", "Correct the fields that `errors` points at."
     ),
     "body_too_large": Problem(413, "The body is too large.", "Send a smaller body."),
+    "head_too_large": Problem(
+        431, "Address and headers are too large together.", "Send fewer headers, and shorter ones."
+    ),
     "unsupported_media_type": Problem(
         415, "The body has another media type than this resource reads.", "Send `application/json`, in UTF-8."
     ),

@@ -1,8 +1,8 @@
-"""Read a JSON body so that every part of the system reads the same from it, or refuse it.
+"""Read a request so that every part of the system reads the same from it, or refuse it.
 
 Parsers differ on duplicate members, huge numbers and lone surrogates, and attacks live in the
-difference: the strict parser refuses them all. The limit holds while the body streams in, and the
-caller is authenticated before a byte of the body is read.
+difference: the strict parser refuses them all, and so does the query (`strict_query`). The limit holds
+while the body streams in, and the caller is authenticated before a byte of the body is read.
 """
 
 from __future__ import annotations
@@ -13,35 +13,38 @@ from typing import Any, ClassVar
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from adapters.kit import strict_json
-from gateway.errors import InputRefused
-from gateway.http.in_flight import hold_room
-from gateway.oauth.resource import authenticated
-from gateway.services import services
+from gateway.errors import InputRefused, Refused
+from gateway.http.in_flight import hold_room, known_as
+from gateway.http.strict_query import query_names, require_query
+from gateway.oauth.resource import Caller, authenticated
+from gateway.received import read_json
+from gateway.services import Services, services
 
 MAX_BODY_BYTES = 256 * 1024
-# Above this, parsing would hold up everyone else on the event loop for milliseconds.
-_PARSE_ASIDE_BYTES = 64 * 1024
 
 
 class StrictRoute(APIRoute):
     """The route class of every resource. Raises InputRefused and NotAuthenticated."""
 
     max_body_bytes: ClassVar[int] = MAX_BODY_BYTES
+    # Who may send a body that is larger than others; whoever may not learns only that nothing is there.
+    may_send_more: ClassVar[Callable[[Services, Caller], bool]]
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap FastAPI's handler: authenticate, then read, then let it validate."""
         handle = super().get_route_handler()
+        known = query_names(self.dependant)
 
         async def handle_strictly(request: Request) -> Response:
-            if needs_caller(self):
-                caller = await authenticated(request)
-                if self.max_body_bytes > MAX_BODY_BYTES:
-                    size = min(_announced(request) or self.max_body_bytes, self.max_body_bytes)
-                    await hold_room(request, services(request).room, f"party {caller.party}", size)
+            caller = await authenticated(request) if needs_caller(self) else None
+            if caller is not None:
+                known_as(request, caller.party)
+            require_query(request, known)
+            if caller is not None and self.max_body_bytes > MAX_BODY_BYTES:
+                await self._make_room(request, caller)
             if self.body_field is not None:
                 body = await read_json_body(request, self.max_body_bytes)
                 request = _ReadRequest(request, *body)
@@ -49,14 +52,25 @@ class StrictRoute(APIRoute):
 
         return handle_strictly
 
+    async def _make_room(self, request: Request, caller: Caller) -> None:
+        parts = services(request)
+        # Before it: who announces a body and never sends it would hold room that others need.
+        if not type(self).may_send_more(parts, caller):
+            raise Refused("not_found")
+        size = min(_announced(request) or self.max_body_bytes, self.max_body_bytes)
+        await hold_room(request, parts.room, caller.party, size)
 
-def strict_route(max_body_bytes: int) -> type[StrictRoute]:
-    """Make a route class for a resource whose bodies may be larger, in bytes."""
+
+def strict_route(
+    max_body_bytes: int, *, may_send_more: Callable[[Services, Caller], bool]
+) -> type[StrictRoute]:
+    """Make a route class for a resource whose bodies may be larger, in bytes, for these callers alone."""
 
     class LargerBodies(StrictRoute):
         pass
 
     LargerBodies.max_body_bytes = max_body_bytes
+    LargerBodies.may_send_more = staticmethod(may_send_more)
     return LargerBodies
 
 
@@ -78,9 +92,7 @@ async def read_json_body(request: Request, max_bytes: int) -> tuple[bytes, objec
     if not raw:
         raise InputRefused("malformed_json", "The body is empty.")
     try:
-        if len(raw) > _PARSE_ASIDE_BYTES:
-            return raw, await run_in_threadpool(strict_json.loads, raw, max_bytes=max_bytes)
-        return raw, strict_json.loads(raw, max_bytes=max_bytes)
+        return raw, await read_json(raw, max_bytes=max_bytes)
     except strict_json.StrictJsonError as refused:
         raise InputRefused(refused.code) from None
 

@@ -53,6 +53,14 @@ parties = Table(
     CheckConstraint("status IN ('active', 'suspended')", name="status"),
 )
 
+# The newest key list of each party that any gateway of this database has seen, the gateway's own included.
+key_list_serials = Table(
+    "key_list_serials",
+    metadata,
+    Column("party_id", String(48), primary_key=True),
+    Column("serial", Long, nullable=False),
+)
+
 # --- clients -------------------------------------------------------------------------------
 
 clients = Table(

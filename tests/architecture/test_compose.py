@@ -260,6 +260,48 @@ def test_the_gateways_believe_the_proxy_and_nobody_else() -> None:
     assert upstream == {f"{one}:8400" for one in ("gateway-1", "gateway-2")}
 
 
+def planned_memory() -> dict[str, int]:
+    """Read the table of docs/deployment.md: MiB per process."""
+    table = (ROOT / "docs" / "deployment.md").read_text("utf-8").split("| process | MiB |")[1]
+    rows = re.findall(r"(?m)^\| (\w+) \| (\d+) \|$", table.split("\n\n")[0])
+    return {process.lower(): int(size) for process, size in rows}
+
+
+def test_every_container_has_the_memory_that_its_process_may_take() -> None:
+    planned = planned_memory()
+    assert set(planned) == {"gateway", "adapter", "proxy", "opa", "postgresql"}
+    assert planned["gateway"] << 20 >= 4 * Settings.model_fields["max_held_bytes"].default + (256 << 20)
+    for name, service in SERVICES.items():
+        given = re.fullmatch(r"(\d+)m", service["mem_limit"])
+        assert given is not None, name
+        process = {"database": "postgresql"}.get(name, name.partition("-")[0])
+        assert int(given[1]) >= planned.get(process, 0), name
+
+
+def test_what_is_for_those_who_run_the_gateways_is_not_for_those_who_call() -> None:
+    nginx = (FOLDER / "nginx.conf").read_text("utf-8")
+    front = nginx.split("listen 8443")[1].split("listen 127.0.0.1:8080")[0]
+    locations = dict(re.findall(r"location (.+?) \{([^}]*)\}", front))
+    assert set(locations) == {"/", "= /oauth/token", "= /readyz", "= /livez"}
+    for page in ("= /readyz", "= /livez"):
+        assert locations[page].split() == ["return", "404;"]
+    # A location's own header would take the place of the server's, that of the certificate included.
+    assert not [body for body in locations.values() if "proxy_set_header" in body]
+
+
+def test_the_proxy_waits_for_nobody_for_ever_and_gives_nobody_all_of_it() -> None:
+    nginx = (FOLDER / "nginx.conf").read_text("utf-8")
+    for directive in ("client_header_timeout", "client_body_timeout", "send_timeout", "keepalive_timeout"):
+        seconds = [int(found) for found in re.findall(rf"(?m)^\s*{directive} (\d+)s;", nginx)]
+        assert seconds
+        assert min(seconds) > 0
+        assert max(seconds) <= 30
+    (connections,) = re.findall(r"(?m)^\s*limit_conn callers (\d+);", nginx)
+    assert 0 < int(connections) <= Settings.model_fields["max_in_flight"].default // 4
+    body, buffered = re.findall(r"client_(?:max_body|body_buffer)_size (\d+)k;", nginx)
+    assert body == buffered, "else the rest of a form would be written to the disk"
+
+
 def test_no_party_shares_a_network_with_what_is_the_gateways_alone() -> None:
     parties = {name for name in SERVICES if name.startswith(("adapter", "simulator"))}
     for network in ("front", "store", "policy"):

@@ -19,6 +19,7 @@ import structlog
 from adapters.kit.session import GatewaySession
 from gateway.cli.world import VW
 from gateway.logs import configure_logs
+from tests import grounds
 from tests.integration.town import Town
 
 # Planted by the tests in what people and sources send.
@@ -139,8 +140,6 @@ def check_logs(stream: io.BytesIO) -> str:
     return text
 
 
-def stored_bytes(place: Town) -> bytes:
-    """Read the gateway's database as it lies on disk, whatever of it is in the write-ahead log."""
-    names = ("gateway.sqlite", "gateway.sqlite-wal")
-    files = [place.deployment.folder / name for name in names]
-    return b"".join(file.read_bytes() for file in files if file.exists())
+async def stored_bytes(place: Town) -> bytes:
+    """Read the gateway's database: what lies on disk, and every value of every row, whole."""
+    return b"\n".join((await grounds.stored(place.services)).values())

@@ -119,6 +119,8 @@ async def two_gateways(folder: Path, database_url: str) -> AsyncIterator[TwoGate
         environment = {
             **gateway_environment(place.deployment),
             "POORT_DATABASE_URL": database_url,
+            "POORT_POLICY_ENGINE": place.services.settings.policy_engine,
+            "POORT_OPA_URL": place.services.settings.opa_url,
             "POORT_PORT": str(free_ports(1)[0]),
         }
         beside = Beside(environment, folder / "beside.log")

@@ -77,6 +77,8 @@ class Rogue:
         self.orders: list[str] = []
         self.sent = b""
         self.elsewhere = 0  # calls at an address that nobody configured
+        self.cancellations: list[str] = []  # the exchanges of those that came
+        self.takes_cancellations = 200  # how it answers them
         self._deployment: Deployment | None = None
         self._keystores: dict[str, Keystore] = {}
 
@@ -85,6 +87,7 @@ class Rogue:
         self._deployment = deployment
         app = FastAPI()
         app.add_api_route("/v1/orders", self._order, methods=["POST"])
+        app.add_api_route("/v1/orders/{exchange}/cancellation", self._cancellation, methods=["POST"])
         app.add_api_route("/elsewhere", self._elsewhere, methods=["GET", "POST"])
         return serving(app, self.url)
 
@@ -125,6 +128,10 @@ class Rogue:
         response = await self.behave(self.draft(order))
         self.sent = getattr(response, "body", b"")
         return response
+
+    async def _cancellation(self, exchange: str) -> Response:
+        self.cancellations.append(exchange)
+        return JSONResponse({"dropped": []}, self.takes_cancellations)
 
     async def _elsewhere(self) -> Response:
         self.elsewhere += 1
@@ -198,7 +205,8 @@ class Stage:
         """The control: an honest answer arrives, the baseline in the clear and both papers."""
         complete(await self.ask(client=client))
         # What waits for collection lies on the disk, sealed: so what is not there was not kept.
-        assert all(part in stored_bytes(self.place) for part in self._sealed_parts())
+        kept = await stored_bytes(self.place)
+        assert all(part in kept for part in self._sealed_parts())
 
     async def written(self) -> dict[str, int]:
         """Count what a call may have written: compare before and after a refusal. Orders sent, too."""
@@ -238,7 +246,7 @@ class Stage:
             return known.attestation_sealed, exchange_records.documents(conn, exchange_id)
 
         assert await self.place.services.store.read(kept) == (None, ())
-        disk = stored_bytes(self.place)
+        disk = await stored_bytes(self.place)
         planted = (TEXT_MARK.encode(), FILE_MARK.encode(), *self._sealed_parts())
         assert not [part for part in planted if part in disk]
 

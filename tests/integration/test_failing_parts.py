@@ -20,6 +20,7 @@ from adapters.kit.session import GatewaySession, SessionError
 from adapters.protocol import Role
 from gateway.cli.world import VW, persona, worker_of
 from gateway.policy import asking
+from gateway.policy.asking import Allowed
 from gateway.policy.port import (
     CategoryDecision,
     Obligations,
@@ -31,6 +32,7 @@ from gateway.policy.port import (
 )
 from gateway.services import Services
 from gateway.storage.tables import exchanges
+from tests import grounds
 from tests.integration.edge import TEXT_MARK, V_NUMBERS, Answer, check_logs, recorded_logs
 from tests.integration.rogue import Draft, Stage, complete, honest, staged
 from tests.integration.town import v_number
@@ -55,7 +57,8 @@ def logs() -> Iterator[io.BytesIO]:
 def changed(stage: Stage, **parts: Any) -> Iterator[Services]:
     """Let the gateway use other parts for the length of a `with`."""
     whole = stage.place.services
-    stage.place.replace_services(dataclasses.replace(whole, **parts))
+    # Nothing is remembered of what the engine that works has answered.
+    stage.place.replace_services(dataclasses.replace(whole, allowed=Allowed(), **parts))
     yield whole
     stage.place.replace_services(whole)
 
@@ -183,7 +186,8 @@ class NoAppends:
             def append_or_fail(entry: bytes) -> Any:
                 if self._left <= 0:
                     full = sqlite3.OperationalError("database or disk is full")
-                    full.sqlite_errorname = "SQLITE_FULL"
+                    # As either database says it.
+                    full.sqlite_errorname, full.sqlstate = "SQLITE_FULL", "53100"  # type: ignore[attr-defined]
                     raise OperationalError("INSERT", {"detail": TEXT_MARK}, full)
                 self._left -= 1
                 return append(entry)
@@ -195,8 +199,28 @@ class NoAppends:
 
 
 @contextmanager
-def read_only(store: Any) -> Iterator[None]:
-    """Make the file unwritable for the gateway's writer, as a disk does that was remounted."""
+def read_only(services: Services) -> Iterator[None]:
+    """Make the database unwritable, as a disk does that was remounted."""
+    url = services.settings.database_url
+    with _read_only_file(services.store) if url.startswith("sqlite") else _read_only_server(url):
+        yield
+
+
+@contextmanager
+def _read_only_server(url: str) -> Iterator[None]:
+    server, name = grounds.postgres(), url.rpartition("/")[2]
+
+    def from_now_on(change: str) -> None:
+        server.sql(f"ALTER DATABASE {name} {change}")
+        server.sql(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'")
+
+    from_now_on("SET default_transaction_read_only = on")
+    yield
+    from_now_on("RESET default_transaction_read_only")
+
+
+@contextmanager
+def _read_only_file(store: Any) -> Iterator[None]:
     engine = store._write_engine
 
     def forbid(driver: Any, _: Any) -> None:
@@ -252,7 +276,7 @@ async def test_a_database_that_cannot_be_written_stops_every_call(stage: Stage) 
     request, before = stage.prepared(), await stage.written()
     known = (await stage.repeat(request)).json["id"]
     fresh = stage.prepared()
-    with read_only(stage.place.services.store):
+    with read_only(stage.place.services):
         for answer in (
             await stage.repeat(fresh),
             await stage.repeat(request),
@@ -276,7 +300,7 @@ async def test_an_answer_that_cannot_be_kept_is_asked_for_again(stage: Stage) ->
     request, disk = stage.prepared(), ExitStack()
 
     async def answer_while_the_disk_fills(draft: Draft) -> Response:
-        disk.enter_context(read_only(stage.place.services.store))
+        disk.enter_context(read_only(stage.place.services))
         return await honest(draft)
 
     stage.rogue.behave = answer_while_the_disk_fills
@@ -290,7 +314,7 @@ async def test_an_answer_that_cannot_be_kept_is_asked_for_again(stage: Stage) ->
     assert known is not None
     assert (known.state, known.order_jws) == ("forwarded", order)
     await stage.nothing_kept(known.id)
-    stage.passes(20)
+    stage.passes(stage.place.services.settings.source_limits.longest_call_seconds + 1)
     complete(await stage.get(known.id, wait_seconds=5))
     complete(await stage.repeat(request))
     assert stage.rogue.orders[-1] == order

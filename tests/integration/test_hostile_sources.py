@@ -218,6 +218,10 @@ NOT_AN_ANSWER: dict[str, Callable[[Draft], Response]] = {
     "a hundred megabytes in a hundred kilobytes": _bytes(
         gzip.compress(b'{"exchange": "' + b"x" * 100_000_000 + b'"}', 1), headers={"Content-Encoding": "gzip"}
     ),
+    "a great many empty objects": _bytes(b"[" + b"{}," * 1_000_000 + b"{}]"),
+    "one wide letter in a long text": _bytes(
+        b'{"exchange": "' + b"x" * 3_000_000 + "\U0001f600".encode() + b'"}'
+    ),
     "no JSON": _bytes(f"<html>{TEXT_MARK}</html>".encode(), "text/html"),
     "half a JSON text": lambda draft: Response(json.dumps(draft.message)[:-9], media_type="application/json"),
     "a member twice": _twice,

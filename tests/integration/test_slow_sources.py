@@ -225,3 +225,25 @@ async def test_one_person_whose_orders_hang_does_not_cut_off_the_others(
     assert (await states(stage))[IND] == "closed"
     await stage.accepts()
     await all_arrive(stage, [str(answer.json["id"]) for answer in lost])
+
+
+async def test_an_order_is_not_sent_again_while_the_call_that_sent_it_may_go_on(
+    stage: Stage, hanging: Hanging
+) -> None:
+    await stage.accepts()
+    longest, sent = stage.place.services.settings.source_limits.longest_call_seconds, len(stage.rogue.orders)
+    hanging.begins()
+    call = asyncio.create_task(ask_ind(stage))
+    async with asyncio.timeout(5):
+        while not hanging.under_way:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.01)
+    stage.passes(longest + 2)
+    await asyncio.sleep(1.0)
+    assert len(stage.rogue.orders) == sent + 1
+    # The control: were the call to be lost with its gateway, the order would go again soon after.
+    stage.passes(5)
+    async with asyncio.timeout(5):
+        while len(stage.rogue.orders) == sent + 1:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.05)
+    hanging.ends()
+    complete(await call)

@@ -9,9 +9,9 @@ import pytest
 
 from adapters.protocol import MAX_ANSWER_BYTES
 from gateway import limits
-from gateway.limits import Full, Places, Room
+from gateway.limits import Full, Places, Room, SourceLimits, spread
 
-HALF = MAX_ANSWER_BYTES
+SHARE = MAX_ANSWER_BYTES
 
 
 async def holding(room: Room, holder: str, size: int, taken: asyncio.Event, leave: asyncio.Event) -> None:
@@ -61,22 +61,22 @@ async def _once(places: Places) -> None:
         pass
 
 
-async def test_nobody_holds_more_than_half_of_the_room(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nobody_holds_more_than_a_quarter_of_the_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "ROOM_WAIT_SECONDS", 0.05)
-    room = Room(2 * HALF)
-    async with room.held("slow", HALF):
+    room = Room(4 * SHARE)
+    async with room.held("slow", SHARE):
         with pytest.raises(Full):
             async with room.held("slow", 1):
                 pass
-        async with room.held("another", HALF):
-            assert room.held_bytes == 2 * HALF
+        async with room.held("another", SHARE), room.held("a third", SHARE), room.held("a fourth", SHARE):
+            assert room.held_bytes == 4 * SHARE
     assert room.held_bytes == 0
-    async with room.held("slow", HALF):
+    async with room.held("slow", SHARE):
         pass
 
 
 async def test_room_is_given_in_the_order_of_asking_and_a_large_answer_is_not_overtaken() -> None:
-    room = Room(2 * HALF)
+    room = Room(4 * SHARE)
     leave, order = asyncio.Event(), []
 
     async def takes(name: str, holder: str, size: int) -> None:
@@ -85,9 +85,10 @@ async def test_room_is_given_in_the_order_of_asking_and_a_large_answer_is_not_ov
 
     async with AsyncExitStack() as others:
         for number in range(3):
-            await others.enter_async_context(room.held(f"holder {number}", HALF // 2))
+            await others.enter_async_context(room.held(f"holder {number}", SHARE))
+        await others.enter_async_context(room.held("one more", SHARE // 2))
         waiting = [
-            asyncio.create_task(takes("large", "patient", HALF)),
+            asyncio.create_task(takes("large", "patient", SHARE)),
             asyncio.create_task(takes("small", "hasty", 1)),
         ]
         await asyncio.sleep(0.01)
@@ -99,21 +100,21 @@ async def test_room_is_given_in_the_order_of_asking_and_a_large_answer_is_not_ov
 
 
 async def test_who_stops_waiting_leaves_nothing_behind() -> None:
-    room = Room(2 * HALF)
-    async with room.held("a", HALF):
-        waiting = asyncio.create_task(holding(room, "a", HALF, asyncio.Event(), asyncio.Event()))
+    room = Room(4 * SHARE)
+    async with room.held("a", SHARE):
+        waiting = asyncio.create_task(holding(room, "a", SHARE, asyncio.Event(), asyncio.Event()))
         await asyncio.sleep(0)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        assert room.held_bytes == HALF
+        assert room.held_bytes == SHARE
     assert room.held_bytes == 0
 
 
 async def test_the_queue_of_one_holder_is_short() -> None:
-    room = Room(2 * HALF)
+    room = Room(4 * SHARE)
     leave = asyncio.Event()
-    async with room.held("a", HALF):
+    async with room.held("a", SHARE):
         waiting = [asyncio.create_task(holding(room, "a", 1, asyncio.Event(), leave)) for _ in range(32)]
         await asyncio.sleep(0)
         with pytest.raises(Full):
@@ -127,9 +128,30 @@ async def test_the_queue_of_one_holder_is_short() -> None:
 
 async def test_what_could_never_fit_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match="largest"):
-        Room(2 * HALF - 1)
+        Room(4 * SHARE - 1)
     with pytest.raises(ValueError, match="place"):
         Places(0, wait_seconds=1)
     with pytest.raises(Full):
-        async with Room(2 * HALF).held("a", HALF + 1):
+        async with Room(4 * SHARE).held("a", SHARE + 1):
             pass
+
+
+# --- when to come back ---------------------------------------------------------------------
+
+
+def test_who_is_turned_away_together_is_not_told_to_return_together() -> None:
+    asked: list[tuple[int, int]] = []
+
+    def least(low: int, high: int) -> int:
+        asked.append((low, high))
+        return low
+
+    assert [spread(seconds, least) for seconds in (1, 2, 5, 60)] == [1, 1, 3, 30]
+    assert asked == [(1, 1), (1, 3), (3, 7), (30, 90)]
+    assert spread(5, lambda _, high: high) == 7
+
+
+def test_the_longest_call_is_every_wait_of_it_together() -> None:
+    usual, patient = SourceLimits(), SourceLimits(timeout_seconds=45.5)
+    assert usual.longest_call_seconds == 1 + 10 + 10
+    assert patient.longest_call_seconds == 57

@@ -19,7 +19,7 @@ from adapters.ind import service as ind_service
 from adapters.ind import simulator as ind_simulator
 from adapters.kit.certificates import connecting
 from adapters.kit.register import Register
-from adapters.protocol import MAX_ANSWER_BYTES, Category, Role
+from adapters.protocol import Category, Role
 from adapters.settings import AdapterSettings
 from gateway.app import create_app
 from gateway.cli.authority import Authority
@@ -31,7 +31,7 @@ from gateway.cli.serve import server_options
 from gateway.cli.world import IND, PURPOSE, VW, persona, worker_of
 from gateway.errors import SourceTrouble
 from gateway.http.tls import listening
-from gateway.limits import Room, SourceLimits
+from gateway.limits import LEAST_ROOM_BYTES, Room, SourceLimits
 from gateway.settings import Settings
 from gateway.sources import Sources
 from tests.integration.mtls.places import serving
@@ -159,7 +159,7 @@ async def test_an_adapter_lets_nobody_in_who_has_no_certificate_of_the_authority
         foreign = Authority(now=int(time.time())).issue("gateway").write(tmp_path / "foreign")
 
         async def order(tls: Any) -> str:
-            limits, room = SourceLimits(timeout_seconds=5), Room(2 * MAX_ANSWER_BYTES)
+            limits, room = SourceLimits(timeout_seconds=5), Room(LEAST_ROOM_BYTES)
             sources = Sources({IND: running.adapter}, limits=limits, room=room, tls=tls)
             try:
                 with pytest.raises(SourceTrouble) as refused:

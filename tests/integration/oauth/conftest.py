@@ -26,13 +26,13 @@ from yarl import URL
 from adapters.kit import jose
 from adapters.kit.keys import Keystore, SigningKey
 from adapters.kit.register import Register, sign_key_list
-from adapters.protocol import MAX_ANSWER_BYTES, Wire
+from adapters.protocol import Wire
 from gateway import parties
 from gateway.arrivals import Arrivals
 from gateway.http.app_factory import build_app
 from gateway.http.strict_body import StrictRoute
 from gateway.ledger.checkpoint import LedgerSigner
-from gateway.limits import Room, SourceLimits
+from gateway.limits import LEAST_ROOM_BYTES, Room, SourceLimits
 from gateway.oauth.resource import Caller, authenticated
 from gateway.parties import KeyLists
 from gateway.services import Services
@@ -66,12 +66,16 @@ router = APIRouter(route_class=StrictRoute)
 
 
 @router.post("/v1/probes")
-async def post_probe(body: Message, caller: Annotated[Caller, Depends(authenticated)]) -> dict[str, str]:
+async def post_probe(
+    body: Message, caller: Annotated[Caller, Depends(authenticated)], of: str = ""
+) -> dict[str, str]:
     return {"party": caller.party, "kind": caller.kind, "purpose": body.purpose}
 
 
 @router.get("/v1/probes/{id}")
-async def get_probe(id: str, caller: Annotated[Caller, Depends(authenticated)]) -> dict[str, str]:
+async def get_probe(
+    id: str, caller: Annotated[Caller, Depends(authenticated)], page: int = 1
+) -> dict[str, str]:
     return {"party": caller.party, "kind": caller.kind}
 
 
@@ -216,7 +220,7 @@ def compose(folder: Path, issuer: str, clock: SetClock, **settings: Any) -> Serv
     settings.setdefault("database_url", f"sqlite:///{folder / 'gateway.sqlite'}")
     register = Register.load(folder)
     signer = LedgerSigner(register.ledger_origin, b"c" * 32)
-    room = Room(2 * MAX_ANSWER_BYTES)
+    room = Room(LEAST_ROOM_BYTES)
     return Services(
         settings=Settings(
             issuer=issuer,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+from gateway.http import health
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -78,11 +79,16 @@ async def test_a_key_list_that_expired_is_not_served(own_gate: Any) -> None:
     assert (await own_gate.send("GET", "/v1/parties/ind/keys")).problem == (500, "internal_error")
 
 
-async def test_health_tells_alive_from_ready(own_gate: Any, compose_again: Callable[..., Any]) -> None:
+async def test_health_tells_alive_from_ready(own_gate: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "SHARED_SECONDS", 0)
     assert (await own_gate.send("GET", "/livez")).json == {"status": "alive"}
     assert (await own_gate.send("GET", "/readyz")).problem == (503, "policy_unavailable")
     object.__setattr__(own_gate.services, "engine", object())
-    assert (await own_gate.send("GET", "/readyz")).json == {"status": "ready", "sources": {}}
+    assert (await own_gate.send("GET", "/readyz")).json == {
+        "status": "ready",
+        "sources": {},
+        "cancellations": {"undelivered": 0, "oldest_seconds": 0},
+    }
     own_gate.services.store.close()
     assert (await own_gate.send("GET", "/readyz")).problem == (503, "storage_unavailable")
     assert (await own_gate.send("GET", "/livez")).status == 200

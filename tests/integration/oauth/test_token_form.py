@@ -74,6 +74,20 @@ async def test_a_repeated_parameter_is_refused(gate: Any) -> None:
     assert refused(answer, "invalid_request")
 
 
+async def test_a_query_is_refused_and_uses_nothing_up(gate: Any) -> None:
+    fields = {
+        "grant_type": "client_credentials",
+        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        "client_assertion": gate.assertion(),
+    }
+    headers = {"DPoP": gate.proof("POST", gate.token_url)}
+    for query in ("grant_type=client_credentials", "x", "client_assertion=secret"):
+        answer = await gate.send("POST", f"/oauth/token?{query}", data=fields, headers=headers)
+        assert refused(answer, "invalid_request")
+        assert "secret" not in answer.text
+    assert (await gate.send("POST", "/oauth/token", data=fields, headers=headers)).status == 200
+
+
 async def test_json_is_no_form(gate: Any) -> None:
     assert (await gate.ask_token()).status == 200
     headers = {"DPoP": gate.proof("POST", gate.token_url), "Content-Type": "application/json"}

@@ -49,7 +49,7 @@ def probe_router(raise_this: Callable[[], None]) -> APIRouter:
 
 
 def large_probe_router() -> APIRouter:
-    router = APIRouter(route_class=strict_route(1024 * 1024))
+    router = APIRouter(route_class=strict_route(1024 * 1024, may_send_more=lambda *_: True))
 
     @router.post("/v1/large-probes")
     async def post_large_probe(body: dict[str, str]) -> dict[str, int]:
@@ -65,7 +65,8 @@ class Edge:
         self.raises: Exception | None = None
         self._log = log
         parts = SimpleNamespace(
-            settings=SimpleNamespace(issuer="https://gate.example", client_cert_from=""), engine=None
+            settings=SimpleNamespace(issuer="https://gate.example", client_cert_from="", max_in_flight=256),
+            engine=None,
         )
         routers = [probe_router(self._raise), large_probe_router()]
         self.app = build_app(cast(Services, parts), routers)

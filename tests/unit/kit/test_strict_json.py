@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.kit import strict_json
 from adapters.kit.strict_json import (
     MAX_DEPTH,
+    MAX_PARTS,
     NotBase64Url,
     StrictJsonError,
     decode_base64url,
@@ -38,6 +40,15 @@ def refused(data: bytes, max_bytes: int = 100_000) -> str:
 )
 def test_plain_json_is_read(data: bytes, expected: object) -> None:
     assert loads(data, max_bytes=1000) == expected
+
+
+def test_a_text_has_so_many_parts_and_not_one_more() -> None:
+    for part, around in ((b"{}", MAX_PARTS // 2), (b"[]", MAX_PARTS // 2), (b"0", MAX_PARTS)):
+        as_many = b"[" + b",".join([part] * around) + b"]"
+        assert len(loads(as_many, max_bytes=100_000)) == around  # type: ignore[arg-type]
+        assert refused(b"[" + b",".join([part] * (around + 1)) + b"]") == "malformed_json"
+    words = b'"' + b"a, {b} " * 2_000 + b'"'
+    assert isinstance(loads(words, max_bytes=100_000), str)
 
 
 @pytest.mark.parametrize(
@@ -131,6 +142,73 @@ def test_whatever_is_json_for_everyone_is_read(value: object) -> None:
 def test_arbitrary_bytes_are_read_or_refused(data: bytes) -> None:
     with contextlib.suppress(StrictJsonError):
         loads(data, max_bytes=64)
+
+
+# What the walk through a value looks for, and what could make a text look as if it had none of it.
+_ESCAPES = [
+    b"\\u0000",
+    b"\\ud800",
+    b"\\udc00",
+    b"\\uD83D\\uDE00",
+    b"\\u0041",
+    b"\\\\u0000",
+    b"\\U0000",
+    b"\\n",
+]
+_RAW = [b"\x00", b"\xed\xa0\x80", b"\xc3\xa9", b"\xf4\x90\x80\x80", b"[", b"{", b"]", b"}", b"a", b""]
+_PIECES = st.sampled_from([*_ESCAPES, *_RAW])
+_STRINGS = st.lists(_PIECES, max_size=4).map(lambda pieces: b'"' + b"".join(pieces) + b'"')
+_TEXTS = st.recursive(
+    _STRINGS | st.sampled_from([b"1", b"null", b"-0", b"1e3"]),
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda texts: b"[" + b",".join(texts) + b"]")
+        | st.lists(st.tuples(_STRINGS, inner), max_size=3).map(
+            lambda members: b"{" + b",".join(name + b":" + value for name, value in members) + b"}"
+        )
+    ),
+)
+_NESTED = st.tuples(_TEXTS, st.integers(0, 2 * MAX_DEPTH), st.booleans()).map(
+    lambda drawn: (
+        (b"[" if drawn[2] else b'{"n":') * drawn[1] + drawn[0] + (b"]" if drawn[2] else b"}") * drawn[1]
+    )
+)
+
+
+def read_and_walk(data: bytes) -> object:
+    """Read without the short way: every value is walked through."""
+    try:
+        value = strict_json._DECODER.decode(data.decode())
+    except (ValueError, RecursionError):
+        raise StrictJsonError("malformed_json") from None
+    strict_json._check(value)
+    return value
+
+
+@given(_NESTED)
+def test_the_walk_that_is_spared_would_have_found_nothing(data: bytes) -> None:
+    read: list[object] = []
+    for way in (read_and_walk, lambda text: loads(text, max_bytes=100_000)):
+        try:
+            read.append(way(data))
+        except StrictJsonError as error:
+            read.append(error.code)
+    assert read[0] == read[1]
+
+
+@pytest.mark.parametrize("spoilt", [b'"\\u0000"', b'"\\ud800"', b'["\\udc00\\ud83d"]', b'{"\\u0000":1}'])
+def test_what_only_an_escape_can_write_is_refused(spoilt: bytes) -> None:
+    assert loads(spoilt.replace(b"\\u", b"\\\\u"), max_bytes=1000) is not None
+    assert refused(spoilt) == "malformed_json"
+
+
+@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}"), (b'[{"a":', b"}]")])
+def test_the_depth_at_which_brackets_are_counted_is_the_depth_that_is_refused(
+    opening: bytes, closing: bytes
+) -> None:
+    levels = opening.count(b"[") + opening.count(b"{")
+    deepest = MAX_DEPTH // levels
+    assert loads(opening * deepest + b"1" + closing * deepest, max_bytes=1000)
+    assert refused(opening * (deepest + 1) + b"1" + closing * (deepest + 1)) == "malformed_json"
 
 
 @given(st.binary(max_size=100))
