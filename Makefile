@@ -23,17 +23,25 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test up lint format engines policy lock clean bench bench-short faults mutants
+.PHONY: help demo demo-production test test-production up lint format engines policy lock clean bench bench-short faults mutants
 .DELETE_ON_ERROR:
 
 help: ## list what can be made
-	@sed -n 's/^\([a-z][a-z.-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-15s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z][a-z.-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'
 
 demo: $(RUNTIME) ## run one dossier request through the real processes, with a transcript
 	@$(BIN)/poort demo
 
+# What it needs of the tests is the throw-away PostgreSQL. Exit code 3 of the script: nothing ran.
+demo-production: $(DEV) ## run the same with two gateways on a PostgreSQL, with OPA; one of the gateways is killed
+	@$(BIN)/python .ci/demo-production
+
 test: lint ## check the code and run every test
 	@$(BIN)/python -m pytest -q
+
+# Whoever has no PostgreSQL or no OPA is told so, and nothing runs; `make test` keeps the promises on both.
+test-production: $(DEV) ## run every test of the whole stack on PostgreSQL and OPA (ten minutes)
+	@$(BIN)/python -m pytest -q --on production tests/integration tests/faults/test_crossing.py
 
 up: $(RUNTIME) ## keep the same stack running until Ctrl-C; writes var/sandbox.json
 	@$(BIN)/poort up
@@ -67,7 +75,8 @@ bench: $(RUNTIME) ## measure the goals of speed side by side and write docs/benc
 bench-short: $(RUNTIME) ## show in three minutes that the benchmark works; its figures are too few to quote
 	@$(BIN)/python -m bench --short
 
-# FAULTS: options of tests/faults/campaign.py, for instance "--seed 7 --only kills".
+# FAULTS: options of tests/faults/campaign.py, for instance "--seed 7 --only kills" or "--postgresql". With the seed
+# that it printed, a campaign that was broken off goes on where it was.
 faults: $(DEV) ## break the gateway at every step, hundreds of times, and check what came out (an hour; FAULTS=options)
 	@$(BIN)/python -m tests.faults.campaign $(FAULTS)
 

@@ -15,6 +15,7 @@ class AdapterSettings(BaseSettings):
 
     party: str  # for whom this adapter answers: an id of the register
     gateway_url: str
+    gateway_addresses: str = ""  # base URLs where it is found, in the order to try, between spaces
     keys_folder: Path
     keys_passphrase: SecretStr
     deployment_folder: Path  # this party's own copy of register, agreement and signatures

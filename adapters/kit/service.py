@@ -49,6 +49,8 @@ class Settings(Protocol):
     @property
     def gateway_url(self) -> str: ...
     @property
+    def gateway_addresses(self) -> str: ...
+    @property
     def keys_folder(self) -> Path: ...
     @property
     def keys_passphrase(self) -> SecretStr: ...
@@ -117,6 +119,7 @@ def _assemble(
         clock,
         connecting(settings.gateway_ca_file, settings.gateway_certificate_file, settings.gateway_key_file),
         issuer=register.issuer,
+        addresses=settings.gateway_addresses.split(),
         by_certificate=settings.gateway_certificate_file is not None,
     )
     store = OrderStore(settings.state_path)

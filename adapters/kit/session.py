@@ -3,6 +3,8 @@
 RFC 7523 (private_key_jwt), RFC 6749 §4.4 (client credentials), RFC 9449 (DPoP). The proof key is
 made for this process and never stored; a token that leaks is of no use without it. A party with a
 client certificate may have its tokens bound to that instead (RFC 8705 §3).
+
+A gateway may be found at several addresses (docs/decisions/0008-several-gateway-addresses.md).
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import hashlib
 import json as json_text
 import secrets
 import ssl as tls
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final
@@ -23,11 +25,13 @@ from yarl import URL
 from adapters.kit import jose
 from adapters.kit.keys import SigningKey
 from adapters.kit.strict_json import StrictJsonError, encode_base64url, loads
-from adapters.protocol import MAX_ANSWER_BYTES
+from adapters.protocol import IDLE_CONNECTION_SECONDS, MAX_ANSWER_BYTES
 
 ASSERTION_SECONDS: Final = 60
 # Renewed this long before it ends, so that no call starts with a token that dies on the way.
 RENEW_BEFORE_SECONDS: Final = 20
+# For one address of several to take a connection; where there is no other, the call may wait for it.
+CONNECT_SECONDS: Final = 3.0
 _ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
@@ -74,11 +78,15 @@ class GatewaySession:
         ssl: tls.SSLContext | None = None,
         *,
         issuer: str | None = None,
+        addresses: Sequence[str] = (),
         by_certificate: bool = False,
         timeout_seconds: float = 30.0,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
         """`issuer` is the audience of the assertion, by default the base URL. Opens nothing yet.
+
+        `addresses`: base URLs at which the gateway of `base_url` is found, in the order to try them, if
+        not there. Whoever answers at one must be it: name, certificate and proof are those of `base_url`.
 
         `by_certificate`: the tokens are bound to the client certificate of `ssl`, without DPoP.
         """
@@ -86,6 +94,10 @@ class GatewaySession:
             raise ValueError("by_certificate without an ssl context that has a certificate")
         self._scheme = "Bearer" if by_certificate else "DPoP"
         self.base_url = base_url.rstrip("/")
+        self._addresses = tuple(one.rstrip("/") for one in addresses) or (self.base_url,)
+        if {URL(one).scheme for one in self._addresses} != {URL(self.base_url).scheme}:
+            raise ValueError("an address with another scheme than the gateway's")
+        self._tried_first = 0
         self.party = party
         self._signing_key = signing_key
         self._clock = clock
@@ -124,13 +136,16 @@ class GatewaySession:
         """Send one call and return its answer, whatever its status; raise SessionError if none comes.
 
         Not repeated, except once with a new token when the gateway says that it does not know ours
-        (nothing happened then). Repeating for other causes is the caller's, by Idempotency-Key.
+        (nothing happened then), and at another address where no connection can be made (nothing was
+        sent). Repeating for other causes is the caller's, by Idempotency-Key; it begins at the next address.
         """
         data = None if json is None else json_text.dumps(json, allow_nan=False).encode()
         token = await self._current_token(None)
         answer = await self._send(method, path, token, data, headers, timeout_seconds)
-        if answer.status == 401 and answer.code in ("token_invalid", "certificate_invalid"):
-            token = await self._current_token(token)
+        # aiohttp, or a proxy, sends a GET again by itself when a connection ends: a look may be repeated.
+        sent_twice = method == "GET" and answer.code == "proof_replayed"
+        if answer.status == 401 and (sent_twice or answer.code in ("token_invalid", "certificate_invalid")):
+            token = await self._current_token(None if sent_twice else token)
             answer = await self._send(method, path, token, data, headers, timeout_seconds)
         return answer
 
@@ -228,29 +243,61 @@ class GatewaySession:
         data: bytes | dict[str, str] | None,
         timeout_seconds: float | None,
     ) -> Response:
+        for _ in self._addresses:
+            tried = self._tried_first
+            try:
+                return await self._exchange_at(
+                    self._addresses[tried], method, url, headers, data, timeout_seconds
+                )
+            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as failure:
+                unconnected = failure
+                self._turn_away_from(tried)
+            except TimeoutError:
+                self._turn_away_from(tried)
+                raise SessionError("gateway_timeout") from None
+            except aiohttp.ClientError as failure:
+                self._turn_away_from(tried)
+                raise SessionError("gateway_unreachable") from failure
+        raise SessionError("gateway_unreachable") from unconnected
+
+    def _turn_away_from(self, tried: int) -> None:
+        # Unless another task has done so already.
+        if self._tried_first == tried:
+            self._tried_first = (tried + 1) % len(self._addresses)
+
+    async def _exchange_at(
+        self,
+        address: str,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        data: bytes | dict[str, str] | None,
+        timeout_seconds: float | None,
+    ) -> Response:
         if self._http is None:
             self._http = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(keepalive_timeout=IDLE_CONNECTION_SECONDS),
                 trust_env=False,  # no proxy, and no netrc, that the settings do not name
                 auto_decompress=False,  # a small answer that unpacks to gigabytes
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"Accept-Encoding": "identity"},
             )
-        timeout = aiohttp.ClientTimeout(total=timeout_seconds or self._timeout_seconds)
-        try:
-            async with self._http.request(
-                method,
-                URL(url, encoded=True),  # as it was signed in the proof
-                headers=headers,
-                data=data,
-                allow_redirects=False,  # to wherever an answer points, with our token
-                timeout=timeout,
-                ssl=True if self._ssl is None else self._ssl,
-            ) as answer:
-                return Response(answer.status, answer.headers, await self._body(answer))
-        except TimeoutError:
-            raise SessionError("gateway_timeout") from None
-        except aiohttp.ClientError as failure:
-            raise SessionError("gateway_unreachable") from failure
+        named = URL(self.base_url)
+        timeout = aiohttp.ClientTimeout(
+            total=timeout_seconds or self._timeout_seconds,
+            sock_connect=CONNECT_SECONDS if len(self._addresses) > 1 else None,
+        )
+        async with self._http.request(
+            method,
+            URL(address + url.removeprefix(self.base_url), encoded=True),  # the path as the proof has it
+            headers={**headers, "Host": named.host_port_subcomponent or ""},
+            data=data,
+            allow_redirects=False,  # to wherever an answer points, with our token
+            timeout=timeout,
+            ssl=True if self._ssl is None else self._ssl,
+            server_hostname=named.host,
+        ) as answer:
+            return Response(answer.status, answer.headers, await self._body(answer))
 
     async def _body(self, answer: aiohttp.ClientResponse) -> dict[str, object] | bytes:
         content = bytearray()

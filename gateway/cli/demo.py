@@ -7,7 +7,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -17,10 +16,14 @@ from rich.markup import escape
 from rich.text import Text
 
 from gateway.cli.layout import print_as_is, print_hanging
-from gateway.cli.present import AsJson, err, fail, out, print_json
+from gateway.cli.present import AsJson, err, out, print_json
+from gateway.cli.shape import DatabaseUrl, Engine, Gateways, OpaBinary, OpaUrl, PolicyEngine, Shape, chosen
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from gateway.cli.provision import Deployment
+    from gateway.cli.stack import Stack
     from gateway.cli.story import Step
     from gateway.cli.world import World
 
@@ -29,35 +32,31 @@ T = TypeVar("T")
 _WATCH_SECONDS = 0.5
 
 
-class Engine(StrEnum):
-    """What answers the gateway's questions to the policy."""
-
-    WASM = "wasm"
-    OPA = "opa"
-
-
 def demo(
     as_json: AsJson = False,
     folder: Annotated[
         Path | None,
         typer.Option("--folder", help="Keep keys, databases and logs here; else they are removed."),
     ] = None,
-    policy_engine: Annotated[
-        Engine,
-        typer.Option(help="Who decides: the compiled policy in the gateway, or an OPA server beside it."),
-    ] = Engine.WASM,
-    opa: Annotated[
-        Path | None,
-        typer.Option(envvar="POORT_OPA_BINARY", help="The OPA to run; the one on PATH if not given."),
-    ] = None,
+    gateways: Gateways = 1,
+    database_url: DatabaseUrl = None,
+    policy_engine: PolicyEngine = Engine.WASM,
+    opa: OpaBinary = None,
+    opa_url: OpaUrl = "",
 ) -> None:
     """Run the main job, nine steps, on real processes on loopback; exit 0 when every step held.
 
-    Gateway, adapters and simulated agencies start on free ports, and end with the command.
+    Gateway, adapters and simulated agencies start on free ports, and end with the command. With two
+    gateways there is a tenth step: one of them is killed, and the other goes on.
     """
-    binary = _opa_binary(opa) if policy_engine is Engine.OPA else None
+    shape = chosen(gateways, database_url, policy_engine, opa, opa_url)
     where = (folder or Path(tempfile.mkdtemp(prefix="poort-demo-"))).resolve()
-    failed = _run(where, as_json=as_json, opa=binary)
+    try:
+        failed = _run(where, shape, as_json=as_json)
+    except (KeyboardInterrupt, SystemExit):  # nobody looks for a cause then, and it holds keys
+        if folder is None:
+            shutil.rmtree(where)
+        raise
     if failed is not None:
         # The folder stays: whoever looks for the cause needs its logs.
         err.print()
@@ -68,17 +67,7 @@ def demo(
         shutil.rmtree(where)
 
 
-def _opa_binary(named: Path | None) -> Path:
-    from gateway.cli.opa_server import find_opa
-    from gateway.cli.stack import StackFailed
-
-    try:
-        return find_opa(named)
-    except StackFailed as missing:
-        fail(str(missing))
-
-
-def _run(folder: Path, *, as_json: bool, opa: Path | None) -> str | None:
+def _run(folder: Path, shape: Shape, *, as_json: bool) -> str | None:
     """Provision, start, tell the story, stop; return what failed, or None."""
     from gateway.cli.processes import choose_addresses, processes
     from gateway.cli.provision import ProvisionFailed, provision, reserved
@@ -88,62 +77,81 @@ def _run(folder: Path, *, as_json: bool, opa: Path | None) -> str | None:
     began = time.monotonic()
     try:
         with reserved(folder), err.status("Making keys; every party signs the agreement …") as status:
-            deployment = provision(folder, choose_addresses(), now=system_clock())
+            addresses = choose_addresses(gateways=shape.gateways)
+            deployment = provision(folder, addresses, now=system_clock())
             status.update("Starting gateway, adapters and simulated agencies …")
             stack = running(
-                processes(deployment, opa=opa),
+                processes(deployment, shape),
                 folder / "logs",
                 lambda name, seconds: status.update(f"Starting … {name} is ready ({seconds:.1f} s)"),
             )
             with stack as started:
                 status.stop()
                 ready = time.monotonic() - began
-                return asyncio.run(
-                    _tell(deployment, folder, ready, started.watch, opa=opa is not None, as_json=as_json)
-                )
+                return asyncio.run(_tell(deployment, shape, ready, started, as_json=as_json))
     except (StackFailed, ProvisionFailed) as failed:
         return f"the stack did not start: {failed}"
 
 
 async def _tell(
-    deployment: Deployment,
-    folder: Path,
-    ready: float,
-    watch: Callable[[], None],
-    *,
-    opa: bool,
-    as_json: bool,
+    deployment: Deployment, shape: Shape, ready: float, stack: Stack, *, as_json: bool
 ) -> str | None:
-    from gateway.cli.story import STEPS
+    from gateway.cli.processes import gateway_names
+    from gateway.cli.served import calls_answered
+    from gateway.cli.story import steps
     from gateway.cli.world import inhabited
 
     if not as_json:
-        print_hanging(out, "", "[bold]Dossierpoort[/]: one dossier request, end to end, on real parts.")
-        print_hanging(
-            out,
-            "",
-            f"[dim]{1 + opa + 2 * len(deployment.addresses.adapters)} processes on loopback"
-            f"{', OPA among them' if opa else ''}, ready in {ready:.1f} s."
-            " Agencies, people and papers are invented.[/]",
-        )
+        _introduce(deployment, shape, ready)
+    names, story = gateway_names(deployment.addresses), steps(shape.gateways)
     told: list[dict[str, Any]] = []
     began = time.monotonic()
-    async with inhabited(deployment, folder) as world:
-        for step in STEPS:
-            failed = await _one(step, world, told, watch, as_json=as_json)
+    async with inhabited(deployment, deployment.folder, gateways=names, kill_gateway=stack.kill) as world:
+        for step in story:
+            failed = await _one(step, world, told, stack.watch, as_json=as_json)
             if failed is not None:
                 break
+    calls = {name: calls_answered(stack.log(name)) for name in names}
+    if failed is None:
+        failed = next((f"{name} answered no call" for name in names if not calls[name]), None)
     if as_json:
-        print_json({"completed": failed is None, "failed": failed, "steps": told})
+        print_json({"completed": failed is None, "failed": failed, "steps": told, "calls_answered": calls})
     elif failed is None:
-        out.print()
+        _conclude(len(story), time.monotonic() - began, calls)
+    return failed
+
+
+def _introduce(deployment: Deployment, shape: Shape, ready: float) -> None:
+    addresses, opa = deployment.addresses, shape.opa is not None
+    print_hanging(out, "", "[bold]Dossierpoort[/]: one dossier request, end to end, on real parts.")
+    print_hanging(
+        out,
+        "",
+        f"[dim]{len(addresses.gateways) + opa + 2 * len(addresses.adapters)} processes on loopback"
+        f"{', OPA among them' if opa else ''}, ready in {ready:.1f} s."
+        " Agencies, people and papers are invented.[/]",
+    )
+    if addresses.more_gateways:
         print_hanging(
             out,
             "",
-            f"[bold green]All {len(STEPS)} steps held[/] in {time.monotonic() - began:.1f} s."
-            " `poort up` keeps the same stack running; docs/tutorial.md goes on from there.",
+            "[dim]Two gateways on one PostgreSQL. Half of the callers try gateway-1 first, half gateway-2:"
+            " VluchtelingenWerk's caseworkers and IND's adapter the one, VluchtelingenWerk's desk the other."
+            " What is recorded at one is asked for at the other, and withdrawn under its hands.[/]",
         )
-    return failed
+
+
+def _conclude(steps: int, seconds: float, calls: dict[str, Counter[str]]) -> None:
+    out.print()
+    if len(calls) > 1:
+        shares = ", ".join(f"{name} {counted.total()}" for name, counted in calls.items())
+        print_hanging(out, "", f"[dim]Calls of parties that each gateway answered: {shares}.[/]")
+    print_hanging(
+        out,
+        "",
+        f"[bold green]All {steps} steps held[/] in {seconds:.1f} s."
+        " `poort up` keeps the same stack running; docs/tutorial.md goes on from there.",
+    )
 
 
 async def _one(

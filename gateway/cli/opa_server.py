@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from adapters.kit.register import Register
 from gateway import agreement
@@ -30,8 +31,13 @@ def find_opa(named: Path | None) -> Path:
     return Path(found).resolve()
 
 
-def beside(deployment: Deployment, binary: Path, *, now: int) -> tuple[Process, dict[str, str]]:
-    """Write the bundle of the deployment; return the process and the gateway's settings for it."""
+def beside(
+    deployment: Deployment, binary: Path, *, now: int, url: str = ""
+) -> tuple[Process, dict[str, str]]:
+    """Write the bundle of the deployment; return the process and the gateways' settings for it.
+
+    It listens at `url`, `http://<address>:<port>` of this machine, or at a free port.
+    """
     gateway = deployment["gateway"]
     register = Register.load(gateway.deployment_folder)
     in_force = agreement.load(gateway.deployment_folder, register, now)
@@ -42,12 +48,16 @@ def beside(deployment: Deployment, binary: Path, *, now: int) -> tuple[Process, 
         issuer=register.issuer,
         now=now,
     )
-    # More ports than the stack has processes: one of them is nobody's.
-    addresses = deployment.addresses
-    taken = {addresses.gateway, *addresses.adapters.values(), *addresses.simulators.values()}
-    offered = [f"127.0.0.1:{port}" for port in free_ports(1 + len(taken))]
-    listen = next(address for address in offered if f"http://{address}" not in taken)
-    url = f"http://{listen}"
+    url = url or _free_url(deployment)
+    listen = urlsplit(url).netloc
     # Its own authorisation travels in the bundle: /health answers once the bundle was verified and taken.
     process = Process("opa", opa_arguments(configuration, listen), f"{url}/health", {}, (str(binary),))
     return process, {"POORT_POLICY_ENGINE": "opa", "POORT_OPA_URL": url}
+
+
+def _free_url(deployment: Deployment) -> str:
+    # More ports than the stack has processes: one of them is nobody's.
+    addresses = deployment.addresses
+    taken = {*addresses.gateways, *addresses.adapters.values(), *addresses.simulators.values()}
+    offered = [f"http://127.0.0.1:{port}" for port in free_ports(1 + len(taken))]
+    return next(url for url in offered if url not in taken)

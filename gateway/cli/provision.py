@@ -39,11 +39,25 @@ class ProvisionFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where each process will listen: base URLs without a slash at the end."""
+    """Where each process will listen: base URLs without a slash at the end.
+
+    `gateway` is the issuer too, the one name under which every gateway is known.
+    """
 
     gateway: str
     adapters: Mapping[str, str]
     simulators: Mapping[str, str]
+    more_gateways: tuple[str, ...] = ()  # beside the first, on the same database
+
+    @property
+    def gateways(self) -> tuple[str, ...]:
+        """Where every gateway listens."""
+        return (self.gateway, *self.more_gateways)
+
+    def gateways_for(self, caller: int) -> tuple[str, ...]:
+        """Return the gateways in the order in which one of many callers tries them; neighbours differ."""
+        first = caller % len(self.gateways)
+        return self.gateways[first:] + self.gateways[:first]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,15 +144,19 @@ def provision(
     return Deployment(folder, addresses, holders)
 
 
-def gateway_environment(deployment: Deployment) -> dict[str, str]:
-    """Settings of the gateway's process (`gateway.settings`)."""
+def gateway_environment(
+    deployment: Deployment, *, number: int = 0, database_url: str | None = None
+) -> dict[str, str]:
+    """Settings of a gateway's process (`gateway.settings`); `number` says which of several.
+
+    Without `database_url`: a SQLite file in the deployment's folder, which serves one gateway.
+    """
     holder = deployment[GATEWAY]
-    address = deployment.addresses.gateway
     return {
-        "POORT_ISSUER": address,
+        "POORT_ISSUER": deployment.addresses.gateway,
         "POORT_HOST": "127.0.0.1",
-        "POORT_PORT": address.rpartition(":")[2],
-        "POORT_DATABASE_URL": f"sqlite:///{deployment.folder / 'gateway.sqlite'}",
+        "POORT_PORT": deployment.addresses.gateways[number].rpartition(":")[2],
+        "POORT_DATABASE_URL": database_url or f"sqlite:///{deployment.folder / 'gateway.sqlite'}",
         "POORT_KEYS_FOLDER": str(holder.keys_folder),
         "POORT_KEYS_PASSPHRASE": holder.passphrase,
         "POORT_DEPLOYMENT_FOLDER": str(holder.deployment_folder),

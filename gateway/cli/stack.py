@@ -79,9 +79,16 @@ class Stack:
             raise
 
     def watch(self) -> None:
-        """Raise StackFailed when a process has died; return while all run."""
+        """Raise StackFailed when a process has died that was not killed here; return while all run."""
         for process in self._processes:
-            self._refuse_dead(process)
+            if process.name in self._running:
+                self._refuse_dead(process)
+
+    def kill(self, name: str) -> int:
+        """End one process as `kill -9` does; return its exit status, by which it shows."""
+        child = self._running.pop(name)
+        child.kill()
+        return child.wait()
 
     def stop(self) -> None:
         """End every process that was started here: asked first, killed after STOP_SECONDS."""

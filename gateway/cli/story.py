@@ -1,4 +1,4 @@
-"""The main job as a story of nine steps, through the public HTTP API alone.
+"""The main job as a story of nine steps, through the public HTTP API alone; with two gateways, of ten.
 
 `poort demo` tells it, `tests/e2e/test_main_job.py` asserts it: one list of steps serves both. A step
 returns the facts it found, or raises: StepFailed, or an error of the requester's library.
@@ -7,7 +7,7 @@ returns the facts it found, or raises: StepFailed, or an error of the requester'
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.cli.audit import verify_the_ledger
 from gateway.cli.facts import Facts
@@ -18,6 +18,7 @@ from gateway.cli.story_client import (
     record_consent,
     withdraw,
 )
+from gateway.cli.story_killed import lose_a_gateway
 from gateway.cli.story_others import ask_as_a_stranger, ask_beyond_the_agreement
 from gateway.cli.taken_over import speak_through_a_stolen_gateway
 from gateway.cli.world import World
@@ -86,3 +87,17 @@ STEPS: tuple[Step, ...] = (
         verify_the_ledger,
     ),
 )
+
+
+def steps(gateways: int) -> tuple[Step, ...]:
+    """Return the story; where there are two gateways, one of them dies before the auditor comes."""
+    if gateways == 1:
+        return STEPS
+    *before, audit = STEPS
+    killed = Step(
+        audit.number,
+        "A gateway dies",
+        "VluchtelingenWerk asks about Chaltu again. While it waits, the gateway that it asked is killed.",
+        lose_a_gateway,
+    )
+    return (*before, killed, replace(audit, number=audit.number + 1))

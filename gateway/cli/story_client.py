@@ -11,7 +11,7 @@ from dataclasses import replace
 from adapters.protocol import ClientIdentifier, Role
 from gateway.cli.cast import introduce
 from gateway.cli.evidence import signed_on_paper
-from gateway.cli.facts import Asked, Facts, StepFailed
+from gateway.cli.facts import Asked, Facts
 from gateway.cli.world import (
     BASELINE,
     EVERYTHING,
@@ -20,6 +20,7 @@ from gateway.cli.world import (
     PURPOSE,
     VW,
     World,
+    expect_baseline_only,
     expect_refusal,
     persona,
     worker_of,
@@ -44,9 +45,13 @@ async def open_a_case(world: World) -> Facts:
     pending = await world.ask(facts, VW, world.amina, BASELINE, remark="while the mandate is unconfirmed")
     facts.check(pending.exchange.state == "nothing_to_share", "an unconfirmed case involves nobody")
     await expect_refusal(
-        facts, VW, f"{desk.id} confirms it too", vw.confirm_case(str(case["id"]), worker=desk), "same_worker"
+        facts,
+        VW,
+        f"{desk.id} confirms it too",
+        world.desk.confirm_case(str(case["id"]), worker=desk),
+        "same_worker",
     )
-    confirmed = await vw.confirm_case(str(case["id"]), worker=second)
+    confirmed = await world.desk.confirm_case(str(case["id"]), worker=second)
     facts.check(
         confirmed["state"] == "active",
         f"{introduce(second.id, second.role)}, confirmed the mandate; the case is active",
@@ -72,7 +77,7 @@ async def ask_without_consent(world: World) -> Facts:
     """Ask IND for four categories while there is no consent."""
     facts = world.take_notes()
     asked = await world.ask(facts, VW, world.amina, EVERYTHING)
-    _expect_baseline_only(facts, asked)
+    expect_baseline_only(facts, asked)
     facts.check(
         asked.dossier is not None and asked.dossier.partners == ("goedwerk", VW),
         "the parties on the case are named, and nobody else",
@@ -87,7 +92,7 @@ async def ask_without_consent(world: World) -> Facts:
 
 async def record_consent(world: World) -> Facts:
     """Record the client's consent at the desk; a second worker confirms it."""
-    facts, vw = world.take_notes(), world.vluchtelingenwerk
+    facts = world.take_notes()
     desk, second = worker_of(VW, Role.DESK), worker_of(VW, Role.DESK, 1)
     recorded = await _consent(world, world.amina)
     world.consent = str(recorded["id"])
@@ -99,10 +104,10 @@ async def record_consent(world: World) -> Facts:
         facts,
         VW,
         f"{desk.id} confirms it too",
-        vw.confirm_consent(world.consent, worker=desk),
+        world.desk.confirm_consent(world.consent, worker=desk),
         "same_worker",
     )
-    confirmed = await vw.confirm_consent(world.consent, worker=second)
+    confirmed = await world.desk.confirm_consent(world.consent, worker=second)
     facts.check(confirmed["state"] == "active", f"{second.id} confirmed it; from now on it counts")
     facts.values |= {"consent": world.consent, "state": confirmed["state"]}
     return facts
@@ -134,14 +139,14 @@ async def ask_with_consent(world: World) -> Facts:
 
 async def withdraw(world: World) -> Facts:
     """Withdraw: for the next request, and under one that is on its way at IND."""
-    facts, vw = world.take_notes(), world.vluchtelingenwerk
+    facts = world.take_notes()
     desk = worker_of(VW, Role.DESK)
-    withdrawn = await vw.withdraw_consent(world.consent, worker=desk)
+    withdrawn = await world.desk.withdraw_consent(world.consent, worker=desk)
     facts.check(
         withdrawn["state"] == "withdrawn", f"Amina withdrew; ledger entry {withdrawn.get('ledger_index')}"
     )
     again = await world.ask(facts, VW, world.amina, EVERYTHING, remark="after the withdrawal")
-    _expect_baseline_only(facts, again)
+    expect_baseline_only(facts, again)
 
     await _withdraw_under_way(world, facts, persona("chaltu"))
     facts.values |= {"withdrawn": world.consent}
@@ -151,9 +156,9 @@ async def withdraw(world: World) -> Facts:
 async def _withdraw_under_way(world: World, facts: Facts, client: ClientIdentifier) -> None:
     vw, asking = world.vluchtelingenwerk, worker_of(VW, Role.CASEWORKER)
     case = await _case(world, client)
-    await vw.confirm_case(str(case["id"]), worker=worker_of(VW, Role.DESK, 1))
+    await world.desk.confirm_case(str(case["id"]), worker=worker_of(VW, Role.DESK, 1))
     consent = await _consent(world, client)
-    await vw.confirm_consent(str(consent["id"]), worker=worker_of(VW, Role.DESK, 1))
+    await world.desk.confirm_consent(str(consent["id"]), worker=worker_of(VW, Role.DESK, 1))
 
     began = time.monotonic()
     prepared = vw.prepare(client, purpose=PURPOSE, source=IND, categories=EVERYTHING, worker=asking)
@@ -164,7 +169,7 @@ async def _withdraw_under_way(world: World, facts: Facts, client: ClientIdentifi
     )
     facts.tell(asked)
     facts.check(under_way.state == "forwarded", "the request is at IND, where a person works on it")
-    await vw.withdraw_consent(str(consent["id"]), worker=worker_of(VW, Role.DESK))
+    await world.desk.withdraw_consent(str(consent["id"]), worker=worker_of(VW, Role.DESK))
     facts.check(
         await _cancelled_at_ind(world, under_way.id),
         "Chaltu withdrew; a cancellation that names both categories reached IND's adapter",
@@ -175,14 +180,14 @@ async def _withdraw_under_way(world: World, facts: Facts, client: ClientIdentifi
     seconds = time.monotonic() - began
     late = replace(asked, exchange=exchange, dossier=dossier, seconds=seconds, later=True)
     facts.tell(late)
-    _expect_baseline_only(facts, late)
+    expect_baseline_only(facts, late)
     await world.prove(VW, exchange.id)
 
 
 async def _case(world: World, client: ClientIdentifier) -> dict[str, object]:
     desk = worker_of(VW, Role.DESK)
     return dict(
-        await world.vluchtelingenwerk.open_case(
+        await world.desk.open_case(
             client,
             opened_by=desk,
             casemanager=worker_of(VW, Role.CASEMANAGER).id,
@@ -195,7 +200,7 @@ async def _case(world: World, client: ClientIdentifier) -> dict[str, object]:
 async def _consent(world: World, client: ClientIdentifier) -> dict[str, object]:
     desk = worker_of(VW, Role.DESK)
     return dict(
-        await world.vluchtelingenwerk.record_consent(
+        await world.desk.record_consent(
             client,
             purpose=PURPOSE,
             sources=[IND],
@@ -204,15 +209,6 @@ async def _consent(world: World, client: ClientIdentifier) -> dict[str, object]:
             evidence=signed_on_paper(desk.id, "ti", interpreter="tolk-4471"),
             worker=desk,
         )
-    )
-
-
-def _expect_baseline_only(facts: Facts, asked: Asked) -> None:
-    answer = asked.exchange.answer
-    if answer is None:
-        raise StepFailed(f"no answer came: the request is {asked.exchange.state}")
-    facts.check(
-        set(answer.baseline) == set(BASELINE) and not answer.sealed, "the baseline came, and nothing else"
     )
 
 

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from gateway.cli.layout import print_as_is
 from gateway.cli.present import err, fail, out
+from gateway.cli.shape import DatabaseUrl, Engine, Gateways, OpaBinary, OpaUrl, PolicyEngine, Shape, chosen
 
 if TYPE_CHECKING:
     from gateway.cli.provision import Deployment
@@ -38,25 +39,32 @@ Folder = Annotated[Path, typer.Option("--folder", help="Where keys, databases an
 def up(
     port: Annotated[int | None, typer.Option(help="The gateway's port; any free one if not given.")] = None,
     folder: Folder = VAR,
+    gateways: Gateways = 1,
+    database_url: DatabaseUrl = None,
+    policy_engine: PolicyEngine = Engine.WASM,
+    opa: OpaBinary = None,
+    opa_url: OpaUrl = "",
 ) -> None:
     """Start gateway, adapters and simulated agencies, and keep them running until Ctrl-C.
 
-    Keys, the agreement's signatures and the databases are made anew each time.
+    Keys, the agreement's signatures and the databases are made anew each time; a PostgreSQL database
+    must be empty.
     """
     from gateway.cli.provision import ProvisionFailed, reserved
     from gateway.cli.stack import StackFailed
 
+    shape = chosen(gateways, database_url, policy_engine, opa, opa_url)
     folder = folder.resolve()
     try:
         with reserved(folder):
-            _keep_running(folder, port)
+            _keep_running(folder, port, shape)
     except (StackFailed, ProvisionFailed) as failed:
         fail(str(failed))
     except KeyboardInterrupt:
         err.print("Stopped.")
 
 
-def _keep_running(folder: Path, port: int | None) -> None:
+def _keep_running(folder: Path, port: int | None, shape: Shape) -> None:
     from gateway.cli.processes import choose_addresses, processes
     from gateway.cli.provision import provision
     from gateway.cli.stack import running
@@ -64,10 +72,11 @@ def _keep_running(folder: Path, port: int | None) -> None:
 
     sandbox = folder / "sandbox.json"
     try:
-        deployment = provision(folder, choose_addresses(port), now=system_clock())
+        addresses = choose_addresses(port, gateways=shape.gateways)
+        deployment = provision(folder, addresses, now=system_clock())
         with err.status("Starting …") as status:
             started = running(
-                processes(deployment),
+                processes(deployment, shape),
                 folder / "logs",
                 lambda name, seconds: status.update(f"{name} is ready ({seconds:.1f} s) …"),
             )
@@ -124,13 +133,17 @@ def write_sandbox(path: Path, deployment: Deployment) -> None:
 
 
 def sandbox_content(deployment: Deployment) -> dict[str, Any]:
-    """Collect base URLs, the parties with their keys and workers, and the personas."""
+    """Collect base URLs, the parties with their keys and workers, and the personas.
+
+    `gateway` is the issuer, `gateways` where to find it: the same, or several to try in this order.
+    """
     from adapters.simulation.personas import PERSONAS
     from gateway.cli.cast import PARTIES
 
     register = deployment["gateway"].deployment_folder / "register.json"
     return {
         "gateway": deployment.addresses.gateway,
+        "gateways": deployment.addresses.gateways,
         "adapters": dict(deployment.addresses.adapters),
         "simulators": dict(deployment.addresses.simulators),
         "register": json.loads(register.read_bytes()),
@@ -162,7 +175,8 @@ def _tell(sandbox: Path, deployment: Deployment) -> None:
 
     here = Path.cwd()
     file = shlex.quote(str(sandbox.relative_to(here) if sandbox.is_relative_to(here) else sandbox))
-    print_as_is(out, f"\n[bold]Dossierpoort runs[/] at {deployment.addresses.gateway} (loopback only)")
+    gateways = " and ".join(deployment.addresses.gateways)
+    print_as_is(out, f"\n[bold]Dossierpoort runs[/] at {gateways} (loopback only)")
     width = max(len(party_name(source.party)) for source in SOURCES)
     for source in SOURCES:
         adapter, simulator = (

@@ -32,6 +32,9 @@ class World:
     deployment: Deployment
     folder: Path  # for what the story writes
     requesters: dict[str, Requester]
+    desk: Requester  # VluchtelingenWerk's too: another system of it, which may call at another gateway
+    gateways: tuple[str, ...] = ()  # their names, the one that VluchtelingenWerk tries first in front
+    kill_gateway: Callable[[str], int] | None = None
     consent: str = ""
     receipts: list[LedgerReceipt] = field(default_factory=list)
     kept_checkpoint: str = ""
@@ -88,23 +91,36 @@ class World:
 
 
 @asynccontextmanager
-async def inhabited(deployment: Deployment, folder: Path) -> AsyncIterator[World]:
-    """Connect every party with its own keys and its own copy of the register."""
+async def inhabited(
+    deployment: Deployment,
+    folder: Path,
+    *,
+    gateways: tuple[str, ...] = (),
+    kill_gateway: Callable[[str], int] | None = None,
+) -> AsyncIterator[World]:
+    """Connect every party with its own keys and its own copy of the register.
+
+    Where there are several gateways, each party tries another one first; so does VluchtelingenWerk's desk.
+    """
     async with AsyncExitStack() as connections:
         requesters = {
-            party.id: await connections.enter_async_context(
-                connected(
-                    Identity(
-                        party.id,
-                        deployment.addresses.gateway,
-                        deployment[party.id].keystore(),
-                        Register.load(deployment[party.id].deployment_folder),
-                    )
-                )
-            )
-            for party in PARTIES
+            party.id: await connections.enter_async_context(connected(identity(deployment, party.id, number)))
+            for number, party in enumerate(PARTIES)
         }
-        yield World(deployment, folder, requesters)
+        number_of_desk = 1 + next(number for number, party in enumerate(PARTIES) if party.id == VW)
+        desk = await connections.enter_async_context(connected(identity(deployment, VW, number_of_desk)))
+        yield World(deployment, folder, requesters, desk, gateways, kill_gateway)
+
+
+def identity(deployment: Deployment, party: str, caller: int = 0) -> Identity:
+    """Take what a party of the deployment is known by; `caller` spreads callers over the gateways."""
+    return Identity(
+        party,
+        deployment.addresses.gateway,
+        deployment[party].keystore(),
+        Register.load(deployment[party].deployment_folder),
+        gateway_addresses=deployment.addresses.gateways_for(caller),
+    )
 
 
 def persona(name: str) -> ClientIdentifier:
@@ -117,6 +133,16 @@ def worker_of(party: str, role: Role, number: int = 0) -> Worker:
     cast = next(one for one in PARTIES if one.id == party)
     found = [worker for worker in cast.workers if worker.role == role.value]
     return Worker(id=found[number].id, role=role)
+
+
+def expect_baseline_only(facts: Facts, asked: Asked) -> None:
+    """Check that the baseline came and nothing sealed; raise StepFailed."""
+    answer = asked.exchange.answer
+    if answer is None:
+        raise StepFailed(f"no answer came: the request is {asked.exchange.state}")
+    facts.check(
+        set(answer.baseline) == set(BASELINE) and not answer.sealed, "the baseline came, and nothing else"
+    )
 
 
 async def expect_refusal(facts: Facts, by: str, what: str, call: Awaitable[object], code: str) -> Denied:

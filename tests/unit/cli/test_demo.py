@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,12 +12,36 @@ import pytest
 from adapters.requester import GatewayRefused
 from gateway.cli import demo
 from gateway.cli.facts import Facts, StepFailed
+from gateway.cli.served import calls_answered
 from gateway.cli.stack import StackFailed
-from gateway.cli.story import STEPS, Step
+from gateway.cli.story import STEPS, Step, steps
 
 
 def test_the_story_has_nine_steps_in_order() -> None:
     assert [step.number for step in STEPS] == list(range(1, 10))
+    assert steps(1) == STEPS
+
+
+def test_with_two_gateways_one_dies_before_the_auditor_comes() -> None:
+    story = steps(2)
+    assert [step.number for step in story] == list(range(1, 11))
+    assert story[:8] == STEPS[:8]
+    assert [step.title for step in story[8:]] == ["A gateway dies", STEPS[-1].title]
+
+
+def test_calls_of_parties_are_counted_also_in_the_log_of_a_gateway_that_was_killed(
+    tmp_path: Path,
+) -> None:
+    call = {"event": "request", "method": "GET", "route": "/v1/parties/{id}/keys", "status": 200}
+    lines = [
+        json.dumps(call | {"party": "ind"}),
+        json.dumps(call | {"party": None, "route": "/readyz"}),
+        json.dumps({"event": "source.circuit", "party": "ind"}),
+        "7",
+        json.dumps(call | {"party": "ind"})[:30],
+    ]
+    (tmp_path / "gateway.log").write_text("\n".join(lines))
+    assert calls_answered(tmp_path / "gateway.log") == {"GET /v1/parties/{id}/keys": 1}
 
 
 @pytest.mark.parametrize(
