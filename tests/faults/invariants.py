@@ -171,12 +171,10 @@ def violations(evidence: Evidence) -> list[str]:
 
 def _one_entry_before_each_release(evidence: Evidence) -> Iterator[str]:
     seen: dict[int, Answered] = {}
+    every_receipt_opens = not _unproven(evidence, evidence.answers)
     for answered in evidence.answers:
         who = f"the answer of exchange {answered.exchange}"
-        try:
-            receipts = [answered.receipt]
-            verify_bundle(evidence.bundle, evidence.vkey, receipts=receipts)
-        except LedgerDoesNotVerify as unproven:
+        if not every_receipt_opens and (unproven := _unproven(evidence, [answered])):
             yield f"I1: {who} is not recorded where its receipt says: {unproven}"
             continue
         if not answered.categories:
@@ -206,6 +204,15 @@ def _one_entry_before_each_release(evidence: Evidence) -> Iterator[str]:
                 f"I1: {served.source} was given an order for exchange {served.exchange}, of which no entry"
                 " was ever shown to whoever asked."
             )
+
+
+def _unproven(evidence: Evidence, answers: Sequence[Answered]) -> str:
+    try:
+        receipts = [answered.receipt for answered in answers]
+        verify_bundle(evidence.bundle, evidence.vkey, receipts=receipts)
+    except LedgerDoesNotVerify as unproven:
+        return str(unproven) or "it does not verify"
+    return ""
 
 
 def _nothing_beyond_policy_and_consent(evidence: Evidence) -> Iterator[str]:

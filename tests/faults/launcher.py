@@ -20,7 +20,6 @@ from typing import Any, cast
 from gateway import app
 from gateway.cli import serve
 from gateway.clock import system_clock
-from gateway.http.app_factory import build_app
 from gateway.logs import configure_logs
 from gateway.sources import Sources
 from gateway.storage.unit_of_work import Store
@@ -80,8 +79,7 @@ def main(file: str) -> None:
         store=cast("Store", PointedStore(whole.store, turns)),
         sources=cast("Sources", PointedSources(whole.sources, turns)),
     )
-    served = build_app(pointed, app.ROUTERS, lifespan=lambda _: app._lifespan(pointed))
-    serve._serve(PointedEdge(served, turns), settings.host, settings.port, {})
+    serve.listen(PointedEdge(app.application(pointed), turns), settings.host, settings.port, {})
 
 
 if __name__ == "__main__":

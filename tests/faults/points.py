@@ -72,9 +72,17 @@ class PointedStore:
         return result
 
     async def read(self, work: Callable[[Connection], T]) -> T:
+        return await self._read(self._store.read, work)
+
+    async def look_up(self, work: Callable[[Connection], T]) -> T:
+        return await self._read(self._store.look_up, work)
+
+    async def _read(
+        self, read: Callable[[Callable[[Connection], T]], Awaitable[T]], work: Callable[[Connection], T]
+    ) -> T:
         turn = self._turns.next(f"read {_name(work)}")
         turn("before")
-        result = await self._store.read(work)
+        result = await read(work)
         turn("after")
         return result
 

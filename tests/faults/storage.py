@@ -42,7 +42,7 @@ class FailingStorage:
         """Live a quiet day, and list each call of the store with each way to fail."""
         self.trace.clear()
         self.turns.passed.clear()
-        witness, _ = await day(self.place, hurry=hurry)
+        witness = await day(self.place, hurry=hurry)
         passed = [cell for cell in self.trace if cell.place in WAYS]
         wrong = await witness.conclude()
         assert wrong == [], wrong
@@ -54,7 +54,7 @@ class FailingStorage:
         self.armed, self.reached = cell, False
         try:
             async with impatient(self.place.services.settings.database_url):
-                witness, _ = await day(self.place, hurry=hurry)
+                witness = await day(self.place, hurry=hurry)
         finally:
             self.armed = None
         await self.store.quiet()

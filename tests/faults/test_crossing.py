@@ -42,7 +42,8 @@ async def test_what_lost_its_ground_is_not_kept_when_its_answer_comes(tmp_path: 
         kept = await _deliver(stage, first)
         assert len(kept) == 2
         complete(await stage.get(first.exchange))
-        assert all(part in stored_bytes(stage.place) for part in kept)
+        disk = await stored_bytes(stage.place)
+        assert all(part in disk for part in kept)
 
         crossing = await _accepted(stage)
         desk, ours = worker_of(VW, Role.DESK), stage.place.world.vluchtelingenwerk
@@ -51,7 +52,8 @@ async def test_what_lost_its_ground_is_not_kept_when_its_answer_comes(tmp_path: 
             if consent["state"] == "active":  # type: ignore[index, call-overload]
                 await ours.withdraw_consent(str(consent["id"]), worker=desk)  # type: ignore[index, call-overload]
         sent = await _deliver(stage, crossing)
-        assert not [part for part in sent if part in stored_bytes(stage.place)]
+        disk = await stored_bytes(stage.place)
+        assert not [part for part in sent if part in disk]
         seen = await stage.get(crossing.exchange)
         assert seen.json["answer"]["baseline"].keys() == {"perspective", "partners"}
         assert not seen.json["answer"].get("sealed")

@@ -13,10 +13,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 CALLS = (
     "write exchange_recording.record_decision",
-    "write exchange_recording.keep_answer",
+    "write exchange_recording.keep_and_hand_over",
     "write exchange_recording.record_hand_over",
     "write withdrawals.withdraw",
-    "write token._claim",
     "read release.recheck",
 )
 

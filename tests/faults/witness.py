@@ -6,13 +6,15 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import asyncpg
+
 from adapters.kit import jose, sdjwt
-from adapters.kit.session import Response
+from adapters.kit.session import Response, SessionError
 from adapters.protocol import Category, ClientIdentifier, Role, Worker
 from adapters.requester import PreparedRequest
 from adapters.requester.errors import GatewayRefused, GatewayUnreachable, ProofRefused
@@ -41,7 +43,7 @@ Categories = tuple[Category, ...]
 _REQUESTS = "/v1/dossier-requests"
 _KINDS = {party.id: party.kind for party in PARTIES}
 # A caller that comes back: how often, how long in all, and the pause between.
-PATIENCE_SECONDS = 25.0
+PATIENCE_SECONDS = 60.0
 _PAUSE_SECONDS = 0.1
 # Who looks at the ledger: a party that no run suspends, so that no answer goes unnoticed.
 AUDITOR = "askv"
@@ -128,8 +130,8 @@ class Witness:
         while True:
             try:
                 return await call()
-            except (GatewayUnreachable, GatewayRefused) as failure:
-                down = isinstance(failure, GatewayUnreachable) or failure.status >= 500
+            except (GatewayUnreachable, GatewayRefused, SessionError) as failure:
+                down = not isinstance(failure, GatewayRefused) or failure.status >= 500
                 if not down or asyncio.get_running_loop().time() > end:
                     raise
             await asyncio.sleep(_PAUSE_SECONDS)
@@ -265,16 +267,18 @@ class Witness:
 
 @asynccontextmanager
 async def impatient(database_url: str) -> AsyncIterator[None]:
-    """Let orders in the outbox be due at once, on SQLite: else the dispatcher waits a quarter of a minute.
+    """Let orders in the outbox be due at once: else the dispatcher waits a quarter of a minute.
 
     Only the moment of the next try is moved, as if that time had gone by.
     """
-    file = Path(database_url.removeprefix("sqlite:///"))
 
     async def passing() -> None:
-        while database_url.startswith("sqlite:///"):
+        while True:
             await asyncio.sleep(0.4)
-            await asyncio.to_thread(_make_due, file)
+            if database_url.startswith("sqlite:///"):
+                await asyncio.to_thread(_make_due, Path(database_url.removeprefix("sqlite:///")))
+            else:
+                await _make_due_at(database_url.replace("+asyncpg", ""))
 
     time_passes = asyncio.create_task(passing())
     try:
@@ -283,9 +287,23 @@ async def impatient(database_url: str) -> AsyncIterator[None]:
         time_passes.cancel()
 
 
+_DUE = "UPDATE outbox SET next_attempt_at = 1 WHERE next_attempt_at > 1"
+
+
 def _make_due(file: Path) -> None:
-    with closing(sqlite3.connect(file, timeout=10, isolation_level=None)) as database:
-        database.execute("UPDATE outbox SET next_attempt_at = 1 WHERE next_attempt_at > 1")
+    # What a fault keeps us from writing is written at the next turn.
+    with suppress(sqlite3.OperationalError), closing(sqlite3.connect(file, timeout=10)) as database:
+        database.execute(_DUE)
+        database.commit()
+
+
+async def _make_due_at(url: str) -> None:
+    with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+        database = await asyncpg.connect(url, timeout=5, command_timeout=5)
+        try:
+            await database.execute(_DUE)
+        finally:
+            await database.close(timeout=2)
 
 
 def _books(party: str, file: Path) -> list[Served]:
