@@ -1,7 +1,8 @@
 """A throw-away PostgreSQL for tests, and which databases a test runs on.
 
-The machine's own binaries make a cluster in a temporary folder, listening on loopback alone. A test
-that says `database_url` in its arguments runs twice, with a fresh database of either kind.
+The machine's own binaries make a cluster in a temporary folder, listening on loopback alone, with
+every setting that durability needs: the gateway refuses another. A test that says `database_url` in
+its arguments runs twice, with a fresh database of either kind.
 """
 
 from __future__ import annotations
@@ -24,8 +25,11 @@ import pytest
 USER = "postgres"
 NOT_HERE = "DID NOT RUN: no PostgreSQL server binaries here (apt-get install postgresql)"
 _READY_SECONDS = 30
-# What a test of many small databases does not need; a test that kills the server asks for durability.
-_FAST = ("fsync=off", "full_page_writes=off", "synchronous_commit=off")
+# Where a disk's waits cost nothing: the gateway refuses a server that does without them. A memory that is
+# not roomy is somebody else's; a cluster and some hundreds of small databases take a few gigabytes.
+_MEMORY, _ROOMY_BYTES = Path("/dev/shm"), 4 << 30
+# So that what a deleted database wrote ahead is not read again by every look at the files.
+_SHORT_LOG = ("max_wal_size=64MB", "min_wal_size=32MB", "wal_recycle=off")
 
 
 def binaries() -> Path | None:
@@ -55,6 +59,7 @@ class Cluster:
         self._server = subprocess.Popen(
             [self.binaries / "postgres", "-D", self.folder, "-p", str(self.port), *options],
             stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C reaches us alone, and we stop it when nobody needs it any more
             **_as_owner(),
         )
         end = time.monotonic() + _READY_SECONDS
@@ -108,20 +113,23 @@ class Cluster:
 
 
 @contextmanager
-def cluster(*, durable: bool = False) -> Iterator[Cluster]:
-    """Run a cluster of one's own for the length of a `with` block; skip, loudly, where there is none."""
+def cluster(*options: str, on_disk: bool = False) -> Iterator[Cluster]:
+    """Run a cluster of one's own for the length of a `with` block; skip, loudly, where there is none.
+
+    `options`: the server's, as `name=value`. `on_disk`: not in memory, also where that would be quicker.
+    """
     found = binaries()
     if found is None:
         pytest.skip(NOT_HERE)
-    folder = Path(tempfile.mkdtemp(prefix="poort-postgres-"))
+    folder = Path(tempfile.mkdtemp(prefix="poort-postgres-", dir=None if on_disk else _memory()))
     try:
         if os.getuid() == 0:
             shutil.chown(folder, USER)
         command = [found / "initdb", "--no-sync", "-A", "trust", "-U", USER, "-E", "UTF8", "-D", folder]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, **_as_owner())
         sockets = f"unix_socket_directories={folder}"
-        options = ("listen_addresses=127.0.0.1", sockets, "max_connections=200", *(() if durable else _FAST))
-        running = Cluster(found, folder, _free_port(), options)
+        always = ("listen_addresses=127.0.0.1", sockets, "max_connections=200", *_SHORT_LOG)
+        running = Cluster(found, folder, _free_port(), (*always, *options))
         running.start()
         try:
             yield running
@@ -129,6 +137,11 @@ def cluster(*, durable: bool = False) -> Iterator[Cluster]:
             running.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _memory() -> Path | None:
+    roomy = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOMY_BYTES
+    return _MEMORY if roomy else None
 
 
 def _as_owner() -> dict[str, Any]:

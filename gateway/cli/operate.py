@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import http.client
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
 
+from adapters.kit.strict_json import StrictJsonError, loads
 from gateway.cli.present import fail, out
 
 _SECONDS = 5
+_MAX_BYTES = 64 * 1024
 
 
 def health(
-    url: Annotated[str, typer.Argument(help="The base URL of a gateway or an adapter.")],
+    url: Annotated[str, typer.Argument(metavar="URL", help="The base URL of a gateway or an adapter.")],
     ca_file: Annotated[Path | None, typer.Option(help="Who vouches for its certificate.")] = None,
     certificate_file: Annotated[
         Path | None, typer.Option(help="The certificate to show, where one is asked for.")
@@ -27,12 +30,14 @@ def health(
     from adapters.kit.certificates import connecting
 
     try:
-        status = _ask(url, connecting(ca_file, certificate_file, key_file))
+        status, said = _ask(url, connecting(ca_file, certificate_file, key_file))
     except (OSError, ValueError, http.client.HTTPException) as trouble:
         fail(f"No answer ({type(trouble).__name__}).")
     if status != 200:
         fail(f"Not ready: it answered {status}.")
     out.print("Ready.")
+    for line in _troubles(said):
+        out.print(line)
 
 
 def migrate() -> None:
@@ -42,7 +47,7 @@ def migrate() -> None:
     """
     from adapters.kit.keys import Keystore
     from adapters.kit.register import Register
-    from gateway.cli.serve import gateway_settings
+    from gateway.cli.serve import gateway_settings, or_the_reason
     from gateway.ledger.checkpoint import LedgerSigner
     from gateway.storage.unit_of_work import Store
 
@@ -50,11 +55,30 @@ def migrate() -> None:
     register = Register.load(settings.deployment_folder)
     keys = Keystore.load(settings.keys_folder, settings.keys_passphrase.get_secret_value())
     signer = LedgerSigner(register.ledger_origin, keys.seed("checkpoint"))
-    Store.open(settings.database_url, ledger=signer).close()
+    with or_the_reason():
+        Store.open(settings.database_url, ledger=signer).close()
     out.print("The database is up to date; its ledger verifies.")
 
 
-def _ask(url: str, tls: ssl.SSLContext | None) -> int:
+def _troubles(said: bytes) -> Iterator[str]:
+    """Say what a process that is ready has trouble with, elsewhere; an adapter says nothing of the kind."""
+    try:
+        ready = loads(said, max_bytes=_MAX_BYTES)
+    except StrictJsonError:
+        return
+    if not isinstance(ready, dict):
+        return
+    sources, cancellations = ready.get("sources"), ready.get("cancellations")
+    if isinstance(sources, dict) and (
+        away := sorted(f"{s} ({how})" for s, how in sources.items() if how != "closed")
+    ):
+        yield f"Not asked at the moment: {', '.join(away)}."
+    if isinstance(cancellations, dict) and cancellations.get("undelivered"):
+        number, seconds = cancellations["undelivered"], cancellations.get("oldest_seconds")
+        yield f"Cancellations that no source has confirmed: {number}; the oldest waits for {seconds} seconds."
+
+
+def _ask(url: str, tls: ssl.SSLContext | None) -> tuple[int, bytes]:
     address = urlsplit(url)
     if address.scheme not in ("http", "https") or not address.hostname:
         raise ValueError("not the base URL of a process")
@@ -65,6 +89,7 @@ def _ask(url: str, tls: ssl.SSLContext | None) -> int:
     )
     try:
         connection.request("GET", address.path.rstrip("/") + "/readyz")
-        return connection.getresponse().status
+        answer = connection.getresponse()
+        return answer.status, answer.read(_MAX_BYTES)
     finally:
         connection.close()

@@ -20,7 +20,7 @@ app = typer.Typer(
 ARCHIVE, PUBLIC_KEY, CONFIGURATION = "bundle.tar.gz", "bundle-key.pem", "opa.json"
 
 
-@app.command()
+@app.command(short_help="Sign the bundle, and write how OPA takes it.")
 def bundle(
     into: Annotated[Path, typer.Option("--out", help="The folder to write to; made if it is not there.")],
 ) -> None:

@@ -18,7 +18,7 @@ _MAY_COMMIT = "the store commits"
 
 
 class Database(Protocol):
-    """One database of one gateway. Every method but `read` may be called in any thread that runs no loop."""
+    """One database of one gateway. All but `read` and `look_up` is for threads that run no loop."""
 
     # Of the connection that writes; for who listens to what is done with it.
     write_engine: Engine
@@ -41,6 +41,10 @@ class Database(Protocol):
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work` over one moment, not older than this call; writing MUST fail. Of any loop."""
+        ...
+
+    async def look_up(self, work: Callable[[Connection], T]) -> T:
+        """Do as `read` does, for a work that may hold up the caller's loop: a few rows, by their keys."""
         ...
 
     def in_transaction(self, conn: Connection) -> bool:

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 # How long SQLite waits for another process (a backup, an operator's shell) before it gives up.
 BUSY_TIMEOUT_MS = 10_000
-# Reads that run at once; each has a thread and a connection.
+# Reads that run at once; each has a thread and a connection. One connection more is for looking up.
 READERS = 4
 
 _DURABLE = (
@@ -72,6 +72,10 @@ class SqliteDatabase:
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run the work in a thread of its own."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read_once, work)
+
+    async def look_up(self, work: Callable[[Connection], T]) -> T:
+        """Run the work here and now: to change threads takes as long as a few rows do."""
+        return self._read_once(work)
 
     def in_transaction(self, conn: Connection) -> bool:
         """A full disk ends the whole transaction."""
@@ -120,7 +124,9 @@ def writing_engine(url: str) -> Engine:
 
 def reading_engine(url: str) -> Engine:
     """Make the engine of the readers: each transaction sees one moment, and cannot write."""
-    engine = create_engine(url, pool_size=READERS, max_overflow=0, connect_args={"check_same_thread": False})
+    engine = create_engine(
+        url, pool_size=READERS + 1, max_overflow=0, connect_args={"check_same_thread": False}
+    )
     _on_connect(engine, f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}", "PRAGMA query_only = ON")
     event.listen(engine, "begin", lambda conn: conn.exec_driver_sql("BEGIN"))
     return engine

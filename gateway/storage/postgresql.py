@@ -53,6 +53,10 @@ _SERVER_SETTINGS = {
     "tcp_keepalives_count": "2",
     "tcp_user_timeout": "10s",
 }
+# What "durable on return" stands on. The first two are the server's own; the third we set for each
+# connection, whatever role and database say, but a pooler in between may have lost it. Without them COMMIT
+# answers before anything is on a disk: after a power cut the ledger would miss what was released.
+_DURABLE = {"fsync": ("on",), "full_page_writes": ("on",), "synchronous_commit": ("on", "remote_apply")}
 # SAVEPOINTs of a whole group are statements of their own: 3 × 64, and what the works say.
 _PREPARED_STATEMENTS = 1000
 # The writer's loop stands still between groups. A connection closed meanwhile takes it some turns to
@@ -68,6 +72,10 @@ _LEDGER_LOST = ("25006", "53100", "58030", "XX001", "XX002")
 
 class ClockDiffers(Exception):
     """This gateway's clock and the database server's are too far apart."""
+
+
+class MayForget(Exception):
+    """The database server says that something is stored before it is; nobody may write to it."""
 
 
 class PostgresDatabase:
@@ -90,6 +98,7 @@ class PostgresDatabase:
             raise ValueError(f"the database is {DRIVER}://<user>@<host>/<name>")
         writing = _engine(url, connections=1)
         event.listen(writing.sync_engine, "connect", lambda driver, _: _compare_clocks(driver, clock))
+        event.listen(writing.sync_engine, "connect", _refuse_forgetful)
         only_the_store_commits(writing.sync_engine)
         reading = _engine(
             url,
@@ -112,6 +121,10 @@ class PostgresDatabase:
         reading = asyncio.run_coroutine_threadsafe(self._read(work), self._read_loop)
         return await asyncio.wrap_future(reading)
 
+    async def look_up(self, work: Callable[[Connection], T]) -> T:
+        """Run the work in the readers' loop too: the database is elsewhere, and may take its time."""
+        return await self.read(work)
+
     def in_transaction(self, conn: Connection) -> bool:
         """A lost connection, or a server that gave up on us, has ended it."""
         if conn.closed or conn.invalidated:
@@ -131,7 +144,7 @@ class PostgresDatabase:
         """Name the failure by its class and SQLSTATE: PostgreSQL's messages hold what is stored."""
         if isinstance(error, LedgerDoesNotVerify):
             return Unavailable("ledger_unavailable", cause=error.reason)
-        if isinstance(error, ClockDiffers):
+        if isinstance(error, (ClockDiffers, MayForget)):
             return Unavailable("storage_unavailable", cause=str(error))
         state = _sqlstate(error)
         original = (
@@ -153,6 +166,7 @@ class PostgresDatabase:
 
     async def _prepare(self, work: Callable[[Connection], None]) -> None:
         engine = _engine(self._url, connections=1, patience_seconds=PREPARATION_SECONDS)
+        event.listen(engine.sync_engine, "connect", _refuse_forgetful)
         only_the_store_commits(engine.sync_engine)
         try:
             async with engine.connect() as conn:
@@ -184,6 +198,7 @@ _OF_THE_DATABASE = (
     asyncpg.InterfaceError,
     OSError,  # and TimeoutError
     ClockDiffers,
+    MayForget,
 )
 
 
@@ -230,6 +245,17 @@ def _compare_clocks(driver: Any, clock: Clock) -> None:
     driver.rollback()
     if not before - MAX_CLOCK_DIFFERENCE_SECONDS <= theirs <= after + MAX_CLOCK_DIFFERENCE_SECONDS:
         raise ClockDiffers(f"the database's clock differs from this machine's by {theirs - after} seconds")
+
+
+def _refuse_forgetful(driver: Any, _record: object) -> None:
+    cursor = driver.cursor()
+    cursor.execute("SELECT " + ", ".join(f"current_setting('{name}')" for name in _DURABLE))
+    found = dict(zip(_DURABLE, cursor.fetchone(), strict=True))
+    cursor.close()
+    driver.rollback()
+    wrong = [f"{name} is {found[name]}" for name, durable in _DURABLE.items() if found[name] not in durable]
+    if wrong:
+        raise MayForget(f"the database does not wait for its disk: {', '.join(wrong)}")
 
 
 def _sqlstate(error: BaseException) -> str | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,17 +13,17 @@ from gateway import parties
 from gateway.app import compose
 from gateway.cli.provision import Addresses, Deployment, provision
 from gateway.settings import Settings
+from tests import grounds
 from tests.integration.gate import VW, Gate
-from tests.postgres import Cluster, cluster
+from tests.postgres import Cluster
 
 BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Cluster]:
-    """A PostgreSQL for all tests of this run; each makes databases of its own in it."""
-    with cluster() as running:
-        yield running
+def postgres() -> Cluster:
+    """The PostgreSQL of this run; each test makes databases of its own in it."""
+    return grounds.postgres()
 
 
 @pytest.fixture(params=BOTH)

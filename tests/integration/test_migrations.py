@@ -1,6 +1,9 @@
 """Migrating and creating end in the same tables on both databases; an interrupted migration leaves none."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -9,21 +12,21 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, insert, inspect, text
 
+from gateway.cli.provision import Deployment, gateway_environment
 from gateway.errors import Unavailable
-from gateway.ledger.append import start
-from gateway.ledger.checkpoint import LedgerSigner
 from gateway.storage.database import Database
 from gateway.storage.engine import SqliteDatabase
 from gateway.storage.migrations import HEAD, configuration, create_all, schemas, upgrade
 from gateway.storage.postgresql import PostgresDatabase
-from gateway.storage.tables import clients
 from gateway.storage.unit_of_work import Store
+from tests.integration.released import BY_APPENDING, ENTRIES, ROWS, VERSIONS, as_released, everything
+from tests.integration.storing import SIGNER, whole
 from tests.postgres import Cluster
 
 T = TypeVar("T")
-SIGNER = LedgerSigner("log.example/a", bytes(range(32)))
+TABLES = {name: table for schema in schemas() for name, table in schema.tables.items()}
 OF_A_TABLE = (
     "get_indexes",
     "get_unique_constraints",
@@ -51,9 +54,10 @@ def empty(database_url: str) -> Iterator[Database]:
     database.close()
 
 
-@pytest.fixture
-def migrated(empty: Database) -> Database:
-    done(empty, lambda conn: upgrade(conn, "0001"))
+@pytest.fixture(params=VERSIONS)
+def migrated(request: pytest.FixtureRequest, empty: Database) -> Database:
+    """A database of each released version, with rows in it, brought up to date."""
+    done(empty, lambda conn: as_released(conn, request.param))
     done(empty, upgrade)
     return empty
 
@@ -118,25 +122,32 @@ def test_a_migration_that_fails_leaves_nothing(empty: Database) -> None:
     assert done(empty, lambda conn: inspect(conn).get_table_names()) == ["outbox"]
 
 
-def test_a_store_brings_the_first_version_up_to_date_and_keeps_what_is_in_it(
-    empty: Database, database_url: str
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_a_store_brings_each_version_up_to_date_and_keeps_all_that_is_in_it(
+    empty: Database, database_url: str, version: str
 ) -> None:
-    def first_version(conn: Connection) -> None:
-        upgrade(conn, "0001")
-        start(conn, SIGNER)
-        conn.execute(clients.insert().values(id="c", revision=1, data_key_sealed=b"k", created_at=1))
-
-    done(empty, first_version)
+    await asyncio.to_thread(done, empty, lambda conn: as_released(conn, version))
+    before = await asyncio.to_thread(done, empty, everything)
     store = Store.open(database_url, ledger=SIGNER)
-    after_2038 = 1 << 33
-
-    async def use() -> Any:
-        await store.write(lambda tx: tx.conn.execute(clients.update().values(created_at=after_2038)).rowcount)
-        assert await store.write(lambda tx: tx.append(b"first")) == 0
-        return await store.read(lambda conn: conn.execute(clients.select()).one())
-
-    assert tuple(asyncio.run(use())) == ("c", 1, b"k", None, after_2038)
+    after = await store.read(lambda conn: everything(conn, TABLES))
+    for name, rows in before.items():
+        assert rows == [{column: row[column] for column in rows[0]} for row in after[name]], name
+    assert (await whole(store)).entries == list(ENTRIES)
+    # And it goes on: the next entry, the next numbers, an instant after January 2038.
+    assert await store.write(lambda tx: tx.append(b"next")) == len(ENTRIES)
+    for name, instant in (("outbox", "next_attempt_at"), ("consent_events", "at")):
+        adding = insert(TABLES[name]).values({**ROWS[name], instant: 1 << 33})
+        await store.write(lambda tx, adding=adding: tx.conn.execute(adding).rowcount)
+        held = (await store.read(lambda conn: everything(conn, TABLES)))[name]
+        assert [(row["id"], row[instant]) for row in held] == [(1, ROWS[name][instant]), (2, 1 << 33)]
+    assert len((await whole(store)).entries) == len(ENTRIES) + 1
     store.close()
+
+
+def test_every_table_of_every_version_has_rows_to_start_from(empty: Database) -> None:
+    assert {*ROWS, *BY_APPENDING} == set(TABLES)
+    done(empty, lambda conn: as_released(conn, VERSIONS[-1]))
+    assert [name for name, rows in done(empty, everything).items() if not rows] == []
 
 
 def test_gateways_that_begin_at_once_make_one_ledger(database_url: str) -> None:
@@ -155,3 +166,28 @@ def test_a_database_of_a_newer_version_is_refused(empty: Database, database_url:
     with pytest.raises(Unavailable) as refusal:
         Store.open(database_url, ledger=SIGNER)
     assert "newer version" in str(refusal.value.cause)
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("command", [("migrate",), ("serve", "gateway")])
+def test_who_starts_on_a_database_of_a_newer_version_reads_why_it_does_not_start(
+    deployment: Deployment, empty: Database, database_url: str, command: tuple[str, ...]
+) -> None:
+    environment = os.environ | gateway_environment(deployment) | {"POORT_DATABASE_URL": database_url}
+
+    def poort(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "gateway.cli", *words],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    assert poort("migrate").returncode == 0
+    done(empty, lambda conn: conn.execute(text("UPDATE alembic_version SET version_num = '9999'")).rowcount)
+    refused = poort(*command)
+    assert refused.returncode == 1
+    assert "the database was made by a newer version of the gateway" in refused.stderr
+    assert "Traceback" not in refused.stderr

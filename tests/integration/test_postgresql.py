@@ -16,15 +16,15 @@ from gateway.storage import postgresql
 from gateway.storage.postgresql import ANSWERS_WITHIN_SECONDS, PostgresDatabase
 from gateway.storage.unit_of_work import Store, Transaction
 from tests.integration.storing import SIGNER, keys, note, whole
-from tests.postgres import Cluster, cluster
+from tests.postgres import USER, Cluster, cluster
 
 pytestmark = pytest.mark.postgres
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Cluster]:
-    """A server of this module's own, to stop and to halt, which keeps what it promised."""
-    with cluster(durable=True) as running:
+    """A server of this module's own, to stop and to halt."""
+    with cluster(on_disk=True) as running:
         yield running
 
 
@@ -208,6 +208,61 @@ def test_a_gateway_with_another_time_than_its_database_does_not_write(url: str) 
             _, cause, _ = asyncio.run(refused(store.write(lambda tx: "in time")))
             assert "clock differs" in cause
         store.close()
+
+
+@pytest.mark.parametrize("setting", ["fsync", "full_page_writes"])
+def test_no_gateway_starts_on_a_server_that_does_not_wait_for_its_disk(url: str, setting: str) -> None:
+    Store.open(url, ledger=SIGNER).close()
+    with cluster(f"{setting}=off") as forgetful:
+        database = forgetful.database()
+        with pytest.raises(Unavailable) as refusal:
+            Store.open(database, ledger=SIGNER)
+        assert refusal.value.cause == f"the database does not wait for its disk: {setting} is off"
+        tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
+        assert forgetful.sql(tables, database=database.rpartition("/")[2]) == "0"
+
+
+async def test_a_server_that_no_longer_waits_for_its_disk_is_read_and_not_written(
+    store: Store, server: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await store.write(note("a")) == 0
+    with monkeypatch.context() as otherwise:
+        otherwise.setattr(server, "options", (*server.options, "fsync=off"))
+        server.stop()
+        server.start()
+        code, cause, _ = await refused(store.write(note("b")))
+        assert (code, "fsync is off" in cause) == ("storage_unavailable", True)
+        assert await store.read(keys) == {"a"}
+    server.stop()
+    server.start()
+    assert await store.write(note("b")) == 1
+
+
+@pytest.mark.parametrize("level", ["off", "local", "remote_write"])
+async def test_what_role_and_database_say_of_commit_does_not_reach_the_gateway(
+    server: Cluster, url: str, level: str
+) -> None:
+    server.sql(f"ALTER DATABASE {url.rpartition('/')[2]} SET synchronous_commit = {level}")
+    server.sql(f"ALTER ROLE {USER} SET synchronous_commit = {level}")
+    asked = "SHOW synchronous_commit"
+    try:
+        assert server.sql(asked, database=url.rpartition("/")[2]) == level
+        store = Store.open(url, ledger=SIGNER)
+        assert await store.write(lambda tx: tx.conn.exec_driver_sql(asked).scalar_one()) == "on"
+        store.close()
+    finally:
+        server.sql(f"ALTER ROLE {USER} RESET synchronous_commit")
+
+
+def test_a_connection_on_which_commit_does_not_wait_is_refused(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As behind a pooler that hands out connections of its own, with settings of its own."""
+    Store.open(url, ledger=SIGNER).close()
+    monkeypatch.setitem(postgresql._SERVER_SETTINGS, "synchronous_commit", "local")
+    with pytest.raises(Unavailable) as refusal:
+        Store.open(url, ledger=SIGNER)
+    assert refusal.value.cause == "the database does not wait for its disk: synchronous_commit is local"
 
 
 async def test_what_an_operator_reads_of_an_error_holds_nothing_that_is_stored(store: Store) -> None:

@@ -15,13 +15,18 @@ from sqlalchemy import Connection, func, select
 from starlette.types import Scope
 
 from adapters.kit import jose
-from adapters.protocol import Category, ClientIdentifier
+from adapters.kit.keys import SigningKey
+from adapters.kit.register import sign_key_list
+from adapters.protocol import Category, ClientIdentifier, Role
 from adapters.requester.errors import RequesterError
 from gateway import dispatch, orders
-from gateway.cli.world import IND, VW
+from gateway.cli.evidence import signed_on_paper
+from gateway.cli.provision import GATEWAY
+from gateway.cli.world import IND, PURPOSE, VW, worker_of
 from gateway.ledger.checkpoint import LedgerSigner
 from gateway.ledger.proofs import latest_checkpoint
 from gateway.ledger.verify import UnverifiedBundle, verify_bundle
+from gateway.parties import MAX_AGE_SECONDS
 from gateway.storage.tables import exchanges, ledger_entries, outbox
 from gateway.storage.unit_of_work import Store
 from tests.integration.edge import Edge
@@ -125,6 +130,31 @@ async def test_one_key_at_both_gateways_at_once_makes_one_exchange(two: TwoGatew
     assert {what_left(answer).categories for answer in answers} == {EVERYTHING}
 
 
+async def test_a_confirmation_lost_at_one_gateway_is_repeated_at_the_other(
+    two: TwoGateways, place: Town
+) -> None:
+    client, vw = someone(), place.world.vluchtelingenwerk
+    desk, second = worker_of(VW, Role.DESK), worker_of(VW, Role.DESK, 1)
+    await place.open_case(client)
+    recorded = await vw.record_consent(
+        client,
+        purpose=PURPOSE,
+        sources=[IND],
+        recipients=[VW],
+        categories=(Category.APPLICATION_STATUS,),
+        evidence=signed_on_paper(desk.id, "ti"),
+        worker=desk,
+    )
+    with two.at(in_turn()):
+        confirming = [vw.confirm_consent(str(recorded["id"]), worker=second) for _ in range(8)]
+        answers = await asyncio.gather(*confirming)
+        size = await check_ledger(place)
+        answers += [await vw.confirm_consent(str(recorded["id"]), worker=second) for _ in range(2)]
+    assert answers == [answers[0]] * 10
+    assert answers[0]["state"] == "active"
+    assert await check_ledger(place) == size
+
+
 async def test_a_proof_or_an_assertion_used_at_one_gateway_is_a_replay_at_the_other(
     two: TwoGateways, place: Town
 ) -> None:
@@ -147,15 +177,64 @@ async def test_a_proof_or_an_assertion_used_at_one_gateway_is_a_replay_at_the_ot
                         assert (got.status == 200) == accepted, await got.text()
 
 
-async def _form(edge: Edge) -> dict[str, str]:
-    now = edge.place.clock()
-    claims = {"iss": VW, "sub": VW, "aud": edge.url, "jti": f"assertion-{time.monotonic_ns()}"}
-    key = edge.place.deployment[VW].keystore().signing("sign")
+async def _form(edge: Edge, key: SigningKey | None = None) -> dict[str, str]:
+    now, party = edge.place.clock(), edge.party
+    claims = {"iss": party, "sub": party, "aud": edge.url, "jti": f"assertion-{time.monotonic_ns()}"}
+    key = key or edge.place.deployment[party].keystore().signing("sign")
     return {
         "grant_type": "client_credentials",
         "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
         "client_assertion": jose.sign({**claims, "iat": now, "exp": now + 60}, key, "JWT"),
     }
+
+
+async def test_a_change_of_keys_is_seen_by_both(two: TwoGateways, place: Town) -> None:
+    """Each is asked again and again, without a pause that would let it forget, for at most 60 seconds."""
+    path, party, new = f"{REQUESTS}/{'x' * 22}", "askv", SigningKey.generate()
+    keystore = place.deployment[party].keystore()
+    old = keystore.signing("sign")
+
+    def lists(key: SigningKey, serial: int) -> None:
+        signed = sign_key_list(
+            key=keystore.signing("identity"),
+            party=party,
+            serial=serial,
+            now=place.clock(),
+            exp=place.clock() + 3600,
+            keys=[("sign", key.public), ("encrypt", keystore.public("encrypt"))],
+        )
+        file = place.deployment[GATEWAY].deployment_folder / "key-lists" / f"{party}.jws"
+        file.with_suffix(".new").write_text(signed, "ascii")
+        file.with_suffix(".new").replace(file)
+
+    async with Edge(place, party) as edge:
+        token = await edge.token()
+
+        async def signs_in(key: SigningKey) -> bool:
+            proof = {"DPoP": edge.proof("POST", "/oauth/token", None)}
+            form = await _form(edge, key)
+            async with edge._http.post(edge.url + "/oauth/token", data=form, headers=proof) as answer:
+                return answer.status == 200
+
+        async def seen_by(where: str) -> tuple[bool, bool, str]:
+            with two.at(where):
+                headers = {"Authorization": f"DPoP {token}", "DPoP": edge.proof("GET", path, token)}
+                held = await edge.send("GET", path, headers=headers)
+                return await signs_in(old), await signs_in(new), held.code
+
+        for where in (HERE, BESIDE):
+            assert await seen_by(where) == (True, False, "not_found")  # the token was let in
+        lists(new, serial=place.clock())
+        changed_at, waiting = time.monotonic(), [HERE, BESIDE]
+        try:
+            while waiting:
+                if await seen_by(waiting[0]) == (False, True, "token_invalid"):
+                    del waiting[0]
+                assert time.monotonic() < changed_at + MAX_AGE_SECONDS
+        finally:
+            lists(old, serial=place.clock() + 1)
+        for where in (HERE, BESIDE):
+            assert await seen_by(where) == (True, False, "not_found")
 
 
 async def test_both_write_one_ledger_and_every_head_that_was_shown_is_a_beginning_of_it(
@@ -212,6 +291,22 @@ async def test_a_suspension_at_one_gateway_holds_at_the_next_call_of_the_other(
             assert (refused.status, refused.code) == (403, "party_suspended")
         finally:
             await place.set_status(VW, "active")
+        assert what_left(await place.world.vluchtelingenwerk.get(asked.id)).categories == EVERYTHING
+
+
+async def test_a_source_suspended_at_one_gateway_is_left_out_of_the_next_hand_over_of_the_other(
+    two: TwoGateways, place: Town
+) -> None:
+    with two.at(BESIDE):
+        asked = await place.ask(await _consenting(place), ASKED)
+        assert what_left(await place.world.vluchtelingenwerk.get(asked.id)).categories == EVERYTHING
+        await place.set_status(IND, "suspended")  # here
+        try:
+            held = await place.call(VW, "GET", f"{REQUESTS}/{asked.id}")
+        finally:
+            await place.set_status(IND, "active")
+        assert isinstance(held.body, dict)
+        assert (held.body["state"], "answer" in held.body) == ("refused", False)
         assert what_left(await place.world.vluchtelingenwerk.get(asked.id)).categories == EVERYTHING
 
 

@@ -33,11 +33,13 @@ from gateway.cli.cast import PARTIES, SOURCES
 from gateway.cli.evidence import signed_on_paper
 from gateway.cli.processes import choose_addresses
 from gateway.cli.provision import GATEWAY, Deployment, provision
+from gateway.cli.serve import server_options
 from gateway.cli.world import IND, PURPOSE, VW, World, inhabited, worker_of
 from gateway.dispatch import Dispatcher
 from gateway.ledger.proofs import ledger_size
 from gateway.services import Services
 from gateway.settings import Settings
+from tests import grounds
 
 PAPERS = (Category.DECISIONS, Category.DOSSIER_DOCUMENTS)
 BASELINE = (Category.PERSPECTIVE, Category.PARTNERS)
@@ -217,18 +219,23 @@ def v_number(value: str) -> ClientIdentifier:
 
 @asynccontextmanager
 async def town(
-    folder: Path, *, change: Callable[[Services], Services] | None = None, **settings: Any
+    folder: Path,
+    *,
+    change: Callable[[Services], Services] | None = None,
+    ground: str | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Town]:
     """Run the stack in this event loop; `change` may replace the gateway's parts before it serves.
 
-    `settings` are the gateway's: `database_url=` puts it on another database than a new SQLite file.
+    `ground`: another than the run was told to stand on (`tests.grounds`). `settings` are the gateway's.
     """
     clock = MovableClock()
     deployment = provision(folder, choose_addresses(), now=int(time.time()))
-    gateway = create_app(_gateway_settings(deployment, **settings), clock=clock)
-    if change is not None:
-        gateway.state.services = change(gateway.state.services)
     async with AsyncExitStack() as running:
+        below = await running.enter_async_context(grounds.under(deployment, ground or grounds.chosen()))
+        gateway = create_app(_gateway_settings(deployment, **{**below, **settings}), clock=clock)
+        if change is not None:
+            gateway.state.services = change(gateway.state.services)
         await running.enter_async_context(serving(gateway, deployment.addresses.gateway))
         for source in SOURCES:
             simulator = import_module(f"adapters.{source.name}.simulator").create_app()
@@ -244,9 +251,8 @@ async def town(
 @asynccontextmanager
 async def serving(app: FastAPI, address: str) -> AsyncIterator[None]:
     """Serve an application on a loopback port of this process."""
-    config = uvicorn.Config(
-        app, host="127.0.0.1", port=int(address.rpartition(":")[2]), log_level="warning", access_log=False
-    )
+    port = int(address.rpartition(":")[2])
+    config = uvicorn.Config(app, host="127.0.0.1", port=port, **server_options({}))
     server = _Server(config)
     task = asyncio.create_task(server.serve())
     try:
@@ -270,7 +276,6 @@ def _gateway_settings(deployment: Deployment, **more: Any) -> Settings:
     holder, address = deployment[GATEWAY], deployment.addresses.gateway
     return Settings(
         issuer=address,
-        database_url=more.pop("database_url", f"sqlite:///{deployment.folder / 'gateway.sqlite'}"),
         keys_folder=holder.keys_folder,
         keys_passphrase=holder.passphrase,
         deployment_folder=holder.deployment_folder,

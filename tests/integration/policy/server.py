@@ -85,7 +85,7 @@ class Opas:
         folder = self.folder / str(time.monotonic_ns())
         folder.mkdir()
         (folder / "bundle.tar.gz").write_bytes(packed)
-        (folder / "opa.json").write_bytes(opa_configuration(self.key, folder / "bundle.tar.gz"))
+        (folder / "opa.json").write_bytes(self.configuration(folder / "bundle.tar.gz"))
         with self.started(folder / "opa.json", arguments=arguments, until=until) as opa:
             yield opa
 
@@ -96,14 +96,18 @@ class Opas:
         *,
         listen: str = "",
         arguments: tuple[str, ...] = (),
+        more: tuple[str, ...] = (),
         until: str = "answers",
     ) -> Iterator[Opa]:
-        """Run an OPA with a configuration that is there already, on any free port."""
+        """Run an OPA with a configuration that is there already, on any free port.
+
+        `arguments` make it listen behind TLS (`tls_arguments`); `more` are any others.
+        """
         if not listen:
             with socket.socket() as chosen:
                 chosen.bind(("127.0.0.1", 0))
                 listen = f"127.0.0.1:{chosen.getsockname()[1]}"
-        command = [self.binary, *opa_arguments(configuration, listen), *arguments]
+        command = [self.binary, *opa_arguments(configuration, listen), *arguments, *more]
         where = configuration.parent
         with (where / "log").open("wb") as log:
             process = subprocess.Popen(command, cwd=where, stdout=log, stderr=log)
@@ -118,6 +122,9 @@ class Opas:
             yield opa
         finally:
             opa.stop()
+
+    def configuration(self, archive: Path) -> bytes:
+        return opa_configuration(self.key, archive)
 
     def sign(self, bundle: PolicyBundle) -> bytes:
         return bundle.signed(self.key, issuer="http://gateway.test", now=int(time.time()))
@@ -227,6 +234,17 @@ class Authority:
             )
         )
         return files
+
+
+def tls_arguments(authority: Authority, address: str = "127.0.0.1") -> tuple[str, ...]:
+    """Return what makes an OPA show a certificate and ask for one."""
+    certificate, key = authority.issues("opa", address=address)
+    return (
+        f"--tls-cert-file={certificate}",
+        f"--tls-private-key-file={key}",
+        f"--tls-ca-cert-file={authority.file}",
+        "--authentication=tls",
+    )
 
 
 def _builder(subject: str, issuer: str, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:

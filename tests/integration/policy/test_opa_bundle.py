@@ -19,7 +19,7 @@ from gateway.policy.opa import OpaEngine, tls_context
 from gateway.policy.port import BundleDiffers, PolicyUnavailable
 from gateway.policy.wasm import WasmEngine
 from tests.contract.test_policy_matrix import POLICIES
-from tests.integration.policy.server import Authority, Opa, Opas, changed
+from tests.integration.policy.server import Authority, Opa, Opas, changed, tls_arguments
 from tests.integration.policy.test_opa_engine import ASKED, engine_at
 
 pytestmark = pytest.mark.opa
@@ -201,14 +201,7 @@ def town(opas: Opas, bundle: PolicyBundle, tmp_path_factory: pytest.TempPathFact
 
 
 def _behind_tls(opas: Opas, bundle: PolicyBundle, ours: Authority, address: str):  # type: ignore[no-untyped-def]
-    certificate, key = ours.issues("opa", address=address)
-    arguments = (
-        f"--tls-cert-file={certificate}",
-        f"--tls-private-key-file={key}",
-        f"--tls-ca-cert-file={ours.file}",
-        "--authentication=tls",
-    )
-    return opas.running(opas.sign(bundle), arguments=arguments, until="listens")
+    return opas.running(opas.sign(bundle), arguments=tls_arguments(ours, address), until="listens")
 
 
 async def until_it_answers(engine: OpaEngine) -> None:

@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 from gateway.app import create_app
 from gateway.cli.processes import choose_addresses
 from gateway.cli.provision import Deployment, gateway_environment, provision
+from gateway.http.health import SHARED_SECONDS
 from gateway.policy.bundle import BundleRefused, bundle_of
 from gateway.policy.opa import OpaMisconfigured
 from gateway.policy.port import BundleDiffers
@@ -69,6 +70,7 @@ def test_the_gateway_is_ready_while_its_opa_answers_and_no_longer(
     with opas.started(tmp_path / "opa" / "opa.json") as opa, gateway(own, tmp_path, opa.url) as client:
         assert client.get("/readyz").status_code == 200
         opa.stop()
+        time.sleep(SHARED_SECONDS)  # for so long the last look is good for all
         away = client.get("/readyz")
         assert (away.status_code, away.json()["code"]) == (503, "policy_unavailable")
         assert client.get("/livez").status_code == 200
@@ -83,6 +85,7 @@ def test_a_gateway_that_starts_before_its_opa_waits_for_it(
     with gateway(own, tmp_path, url) as client:
         assert client.get("/readyz").status_code == 503
         with opas.started(tmp_path / "opa" / "opa.json", listen=url.removeprefix("http://")):
+            time.sleep(SHARED_SECONDS)
             assert client.get("/readyz").status_code == 200
 
 

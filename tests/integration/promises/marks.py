@@ -41,15 +41,18 @@ def found(marks: Iterable[str], content: bytes) -> set[str]:
 
 def found_in_folder(marks: Iterable[str], folder: Path) -> dict[str, set[str]]:
     """Search every file, its name, and every value of every SQLite database; what was found, by place."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return found_among(marks, (each for path in files for each in _contents(path, path.relative_to(folder))))
+
+
+def found_among(marks: Iterable[str], contents: Iterable[tuple[str, bytes]]) -> dict[str, set[str]]:
+    """Search contents that have a name each; what was found, by name."""
     places: dict[str, set[str]] = {}
     prepared = {mark: forms(mark) for mark in marks}
-    for path in sorted(folder.rglob("*")):
-        if not path.is_file():
-            continue
-        for place, content in _contents(path, path.relative_to(folder)):
-            hits = {mark for mark, shapes in prepared.items() if any(shape in content for shape in shapes)}
-            if hits:
-                places.setdefault(place, set()).update(hits)
+    for place, content in contents:
+        hits = {mark for mark, shapes in prepared.items() if any(shape in content for shape in shapes)}
+        if hits:
+            places.setdefault(place, set()).update(hits)
     return places
 
 

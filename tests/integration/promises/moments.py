@@ -82,15 +82,24 @@ class Moments:
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Tell, then read."""
+        return await self._read(self.store.read, work)
+
+    async def look_up(self, work: Callable[[Connection], T]) -> T:
+        """Tell, then look it up."""
+        return await self._read(self.store.look_up, work)
+
+    async def _read(
+        self, read: Callable[[Callable[[Connection], T]], Awaitable[T]], work: Callable[[Connection], T]
+    ) -> T:
         if not _watched.get():
-            return await self.store.read(work)
+            return await read(work)
         await self._before("read")
 
         def told(conn: Connection) -> T:
             with self._listening(conn):
                 return work(conn)
 
-        return await self.store.read(told)
+        return await read(told)
 
     async def _before(self, kind: str) -> None:
         number = len(self.calls)

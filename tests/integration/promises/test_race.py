@@ -174,7 +174,7 @@ async def _sweep(place: Town, moments: Moments, method: str, change: Change) -> 
     whole = await _probe(scene, moments, method, idle, -1)
     assert whole.left is not None
     assert whole.left.categories == EVERYTHING, "nothing changed, and all of it left"
-    assert whole.calls >= (9 if method == "POST" else 5)
+    assert whole.calls >= (7 if method == "POST" else 5)
     return [await _probe(scene, moments, method, change, number) for number in range(whole.calls + 1)]
 
 
@@ -201,15 +201,18 @@ async def test_nothing_that_a_change_forbids_leaves_after_it(
         assert frozenset({"perspective", "partners"}) in kept, "the baseline still leaves"
 
 
-@pytest.mark.parametrize("method", ["POST", "GET"])
+# Between the second check and the record of a POST, what a client takes back is also missed in the order.
+@pytest.mark.parametrize(
+    ("method", "name"), [("POST", "a suspension"), ("GET", "a withdrawal")], ids=["POST", "GET"]
+)
 async def test_without_the_comparison_under_the_lock_the_race_is_lost(
-    place: Town, moments: Moments, monkeypatch: pytest.MonkeyPatch, method: str
+    place: Town, moments: Moments, monkeypatch: pytest.MonkeyPatch, method: str, name: str
 ) -> None:
-    change = CHANGES["a withdrawal"]
+    change = CHANGES[name]
     assert not [one for one in await _sweep(place, moments, method, change) if one.broken]
     monkeypatch.setattr(facts, "still_stand", lambda conn, footing: True)
     broken = [one for one in await _sweep(place, moments, method, change) if one.broken]
-    assert {name for one in broken for name in one.broken} == CONSENTED
+    assert {category for one in broken for category in one.broken} == change.forbids
 
 
 async def test_without_the_second_check_a_later_call_leaks(
@@ -221,7 +224,9 @@ async def test_without_the_second_check_a_later_call_leaks(
 
     async def remembered(services: Any, exchange: Any, *, now: int) -> release.ReleasePermit:
         permit = await honest(services, exchange, now=now)
-        return replace(first.setdefault(exchange.id, permit), footing=permit.footing)
+        return replace(
+            first.setdefault(exchange.id, permit), footing=permit.footing, proof=release._RECHECKED
+        )
 
     monkeypatch.setattr(release, "recheck", remembered)
     with pytest.raises(AssertionError, match="by a later call"):
