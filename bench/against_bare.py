@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
+import signal
 
 from bench.figures import Figure, percentile, ratio
 from bench.load import poisson
 from bench.measuring import Measuring
+from bench.proof import good
 from bench.rounds import Round, abba, per_request, together
 from bench.town import BARE, GATEWAY
 from bench.workload import EXCHANGE, PASSED
@@ -27,6 +31,7 @@ async def measure(measuring: Measuring) -> list[Figure]:
         lambda: round_at(measuring, GATEWAY, rate),
         lambda: round_at(measuring, BARE, rate),
     )
+    measuring.note("p1_profile", await _profile(measuring, rate))
     cpu = ratio([(per_request(a, GATEWAY), per_request(b, BARE)) for a, b in blocks])
     p50, p99 = (
         ratio([(percentile(together(a, EXCHANGE), q), percentile(together(b, PASSED), q)) for a, b in blocks])
@@ -53,10 +58,22 @@ async def capacity(measuring: Measuring, variant: str) -> float:
     return await measuring.closed(variant, seconds=measuring.effort.counted_seconds, expected_rate=250.0)
 
 
-async def round_at(measuring: Measuring, variant: str, rate: float) -> Round:
+async def round_at(measuring: Measuring, variant: str, rate: float, *, label: str = "") -> Round:
     """Run one open-loop round of a variant."""
     arrivals = poisson(rate, measuring.effort.seconds, measuring.chance)
-    return await measuring.open(variant, arrivals)
+    return await measuring.open(variant, arrivals, label=label)
+
+
+async def _profile(measuring: Measuring, rate: float) -> dict[str, float]:
+    """Find out what the gateway's CPU time goes to, in a round of its own: milliseconds per answer."""
+    town = measuring.town
+    file = town.folder / "profile.json"
+    await town.restart_gateway("-m", "bench.profiled", str(file))
+    await measuring.closed(GATEWAY, seconds=2.0, expected_rate=250.0, label="P1 profile, warm-up")
+    os.kill(town.fleet.pid(GATEWAY), signal.SIGUSR1)
+    answers = len(good((await round_at(measuring, GATEWAY, rate, label="P1 profile")).everything))
+    await town.restart_gateway()
+    return {part: 1000 * spent / answers for part, spent in json.loads(file.read_text()).items()}
 
 
 def _compared(wholes: list[Round], bares: list[Round], share: float) -> str:

@@ -42,6 +42,7 @@ class Sample:
     status: int = 0
     body: bytes = field(default=b"", repr=False)
     failure: str = ""
+    shed: bool = False  # told at once that there is too much, and nothing was done
 
     @property
     def latency(self) -> float:
@@ -145,6 +146,7 @@ async def _send(session: aiohttp.ClientSession, sample: Sample, limit: aiohttp.C
         ) as answer:
             sample.body = await answer.read()
             sample.status = answer.status
+            sample.shed = answer.status == 503 and b'"overloaded"' in sample.body
     except (aiohttp.ClientError, TimeoutError, OSError) as failure:
         sample.failure = type(failure).__name__
     sample.done_at = time.monotonic()

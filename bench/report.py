@@ -98,6 +98,7 @@ class Report:
             generator=self._generator(lag),
             minutes=round(self.seconds / 60),
             missing=self._missing(),
+            profile=self._profile(),
         )
 
     def _shared(self) -> str:
@@ -125,6 +126,12 @@ class Report:
     def _missing(self) -> str:
         gone = self.notes.get("p2_missing")
         return f"\nP2 was not measured: {gone} could not be had.\n" if gone else ""
+
+    def _profile(self) -> str:
+        spent: Mapping[str, float] = self.notes.get("p1_profile", {})
+        rows = sorted(spent.items(), key=lambda part: -part[1])
+        total = sum(spent.values())
+        return "".join(f"| {part} | {used:.2f} ms | {used / total:.0%} |\n" for part, used in rows if used)
 
 
 def machine() -> dict[str, Any]:

@@ -22,13 +22,11 @@ from gateway.dispatch import Dispatcher
 from gateway.http import cases, consents, dossier_requests, ledger, orders
 from gateway.http.app_factory import build_app
 from gateway.ledger.checkpoint import LedgerSigner
-from gateway.limits import Room, SourceLimits
+from gateway.limits import Room
 from gateway.logs import configure_logs
 from gateway.parties import KeyLists
 from gateway.policy.asking import refuse_another_bundle
-from gateway.policy.bundle import bundle_of
 from gateway.policy.port import RemotePolicy
-from gateway.policy.wasm import WasmEngine
 from gateway.services import Services
 from gateway.settings import Settings
 from gateway.sources import Sources
@@ -48,18 +46,19 @@ ROUTERS: tuple[APIRouter, ...] = (
     orders.router,
     ledger.router,
 )
+# Each is looked for before the gateway serves: an exchange must not be half done when one turns out missing.
+_SIGNS_WITH = ("order", "receipt", "token")
 
 
 def create_app(settings: Settings, *, clock: Clock = system_clock) -> FastAPI:
     """Make the gateway's application; its parts are opened when it starts and closed when it ends."""
     configure_logs()
-    services = compose(settings, clock=clock)
-    return build_app(
-        services,
-        ROUTERS,
-        lifespan=lambda _: _lifespan(services),
-        max_in_flight=settings.max_in_flight,
-    )
+    return application(compose(settings, clock=clock))
+
+
+def application(services: Services) -> FastAPI:
+    """Make the application of parts that are open already; it closes them when it ends."""
+    return build_app(services, ROUTERS, lifespan=lambda _: _lifespan(services))
 
 
 def compose(settings: Settings, *, clock: Clock) -> Services:
@@ -67,6 +66,8 @@ def compose(settings: Settings, *, clock: Clock) -> Services:
     register = Register.load(settings.deployment_folder)
     in_force = agreement.load(settings.deployment_folder, register, clock())
     keys = Keystore.load(settings.keys_folder, settings.keys_passphrase.get_secret_value())
+    for use in _SIGNS_WITH:
+        keys.signing(use)
     engine = _engine(settings, in_force.signed)
     room = Room(settings.max_held_bytes)
     return Services(
@@ -85,7 +86,7 @@ def compose(settings: Settings, *, clock: Clock) -> Services:
         key_lists=KeyLists(settings.deployment_folder, register, clock),
         sources=Sources(
             settings.sources,
-            limits=_source_limits(settings),
+            limits=settings.source_limits,
             room=room,
             tls=connecting(
                 settings.source_ca_file, settings.source_certificate_file, settings.source_key_file
@@ -96,21 +97,13 @@ def compose(settings: Settings, *, clock: Clock) -> Services:
     )
 
 
-def _source_limits(settings: Settings) -> SourceLimits:
-    return SourceLimits(
-        timeout_seconds=settings.source_timeout_seconds,
-        connect_seconds=settings.source_connect_seconds,
-        concurrency=settings.source_concurrency,
-        place_wait_seconds=settings.source_place_wait_seconds,
-        failures_to_open=settings.source_failures_to_open,
-        open_seconds=settings.source_open_seconds,
-    )
-
-
 def _engine(settings: Settings, in_force: SignedAgreement) -> PolicyEngine:
+    # Each is imported only where it is used: one brings a compiler, the other a second HTTP stack.
     if settings.policy_engine == "wasm":
+        from gateway.policy.wasm import WasmEngine
+
         return WasmEngine.load(settings.policies_folder / "build", settings.policies_folder, in_force)
-    # Imported only where it is used: the client library brings a second HTTP stack.
+    from gateway.policy.bundle import bundle_of
     from gateway.policy.opa import OpaEngine, tls_context
 
     files = (settings.opa_ca_file, settings.opa_certificate_file, settings.opa_key_file)
@@ -127,6 +120,7 @@ async def _lifespan(services: Services) -> AsyncIterator[None]:
     try:
         await refuse_another_bundle(services.engine)
         await services.store.write(lambda tx: parties.ensure_parties(tx, services.register))
+        await dispatcher.keep_serials()
         dispatcher.start()
         yield
     finally:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, and_, bindparam, select
 
 from adapters.protocol import ClientIdentifier, Role, Scheme, Worker
 from gateway import case_records, clients, exchange_ends
@@ -36,6 +36,17 @@ JOINS_BY_ACT = frozenset({"ngo", "return_org", "lawyer"})
 JOINS_BY_INVITATION = JOINS_BY_ACT | {"coordination", "review"}
 # A mandate is taken down at the desk or by who will work with the client.
 _MANDATE_ROLES = frozenset({Role.DESK, Role.CASEWORKER, Role.CASEMANAGER})
+
+# Built once: to build a statement costs several times what it costs to run it.
+_THIS_WORKER = [case_workers.c[name] == bindparam(name) for name in ("worker_id", "role")]
+_ACTIVE = cases.c.client_id == bindparam("client_id"), cases.c.state == "active"
+_INVOLVED = (
+    select(cases.c.basis, case_workers.c.worker_id)
+    .outerjoin(case_workers, and_(case_workers.c.case_id == cases.c.id, *_THIS_WORKER))
+    .where(*_ACTIVE, cases.c.party_id == bindparam("party"))
+    .order_by(cases.c.opened_at, cases.c.id)
+)
+_PARTNERS = select(cases.c.party_id).where(*_ACTIVE).distinct().order_by(cases.c.party_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +108,10 @@ async def open_case(services: Services, caller: Caller, opening: Opening) -> Cas
 
 
 async def confirm_case(services: Services, caller: Caller, case_id: str, worker: Worker) -> CaseView:
-    """Make a pending case active by the word of a second worker; from now on the party is involved."""
+    """Make a pending case active by the word of a second worker; from now on the party is involved.
+
+    The same worker may say so again: the answer is the same, and nothing is recorded anew.
+    """
     require_mandate_role(worker)
 
     def work(tx: Transaction) -> CaseView:
@@ -105,6 +119,9 @@ async def confirm_case(services: Services, caller: Caller, case_id: str, worker:
         case = case_records.load(tx.conn, case_id, party=caller.party)
         if worker.id == case.opened_by:
             raise Refused("same_worker")
+        # A case by invitation is active too, but was never confirmed, so it cannot be confirmed again.
+        if (case.state, case.basis, case.confirmed_by) == ("active", "mandate", worker.id):
+            return _view(tx.conn, case.id, caller.party)
         if case.state != "pending":
             raise Conflict("state_conflict", "This case is not waiting for a confirmation.")
         fresh = client_of(tx.conn, services, case)
@@ -205,16 +222,8 @@ async def leave_case(services: Services, caller: Caller, case_id: str, worker: W
 
 def involvement(conn: Connection, client_id: str, party: str, worker_id: str, role: str) -> Involvement:
     """Say whether party and worker are on the client's case; one statement, also for nobody's client."""
-    on_it = and_(
-        case_workers.c.case_id == cases.c.id,
-        case_workers.c.worker_id == worker_id,
-        case_workers.c.role == role,
-    )
     rows = conn.execute(
-        select(cases.c.basis, case_workers.c.worker_id)
-        .outerjoin(case_workers, on_it)
-        .where(cases.c.client_id == client_id, cases.c.party_id == party, cases.c.state == "active")
-        .order_by(cases.c.opened_at, cases.c.id)
+        _INVOLVED, {"client_id": client_id, "party": party, "worker_id": worker_id, "role": role}
     ).all()
     with_worker = [row for row in rows if row.worker_id is not None]
     best = (with_worker or rows)[:1]
@@ -223,13 +232,7 @@ def involvement(conn: Connection, client_id: str, party: str, worker_id: str, ro
 
 def partners(conn: Connection, client_id: str) -> tuple[str, ...]:
     """Name the parties with an active case; whether each may be listed is the agreement's to say."""
-    rows = conn.execute(
-        select(cases.c.party_id)
-        .where(cases.c.client_id == client_id, cases.c.state == "active")
-        .distinct()
-        .order_by(cases.c.party_id)
-    )
-    return tuple(row.party_id for row in rows)
+    return tuple(conn.scalars(_PARTNERS, {"client_id": client_id}))
 
 
 def require_joins_by_act(kind: str) -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from adapters.protocol import ClientIdentifier, Scheme
 from gateway.errors import Conflict
@@ -161,5 +161,6 @@ def _subject(vault: Vault, number: Number) -> str:
 
 def _insert_if_absent(conn: Connection, table: Table, **values: str) -> None:
     # One atomic write decides whose a number is, also between two replicas on PostgreSQL.
-    dialect = postgresql if conn.dialect.name == "postgresql" else sqlite
+    # The dialect in use is loaded; the other one would only cost start-up.
+    dialect = import_module(f"sqlalchemy.dialects.{conn.dialect.name}")
     conn.execute(dialect.insert(table).values(**values).on_conflict_do_nothing())

@@ -11,20 +11,22 @@ answer looks like on the wire (`gateway.http.dossier_requests`).
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from gateway import exchange_ends, exchange_records, facts, receipts, release
 from gateway import exchange_recording as recording
 from gateway.errors import Refused, SourceTrouble, Unavailable
 from gateway.exchange_recording import FactsChanged
+from gateway.limits import SMALL_BYTES
 from gateway.policy.asking import ask_policy
 from gateway.policy.wording import refusal_sentence
 from gateway.stages import Decided, Delivery, Exchange
 from gateway.submission import require_fresh
 
 if TYPE_CHECKING:
-    from adapters.protocol import Answer
+    from adapters.protocol import Answer, AttestationClaims
     from gateway.ledger.entry import Recorded
     from gateway.services import Services
     from gateway.stages import SubmittedRequest
@@ -32,29 +34,32 @@ if TYPE_CHECKING:
 # A decision whose facts changed before it was recorded is made anew this often, then given up.
 _ATTEMPTS = 2
 
+Outcome = TypeVar("Outcome")
 
-async def ask(services: Services, request: SubmittedRequest) -> Exchange:
+
+async def ask(services: Services, request: SubmittedRequest) -> Exchange | Delivery:
     """Decide on a request, record the decision, and forward what may be asked.
 
-    On return the decision is durable, refusals too. Raises Conflict for a reused key or signed
+    On return the decision is durable, refusals too; a Delivery if the source answered at once and its
+    answer could be handed over with it. Raises Conflict for a reused key or signed
     request, SourceTrouble when the source cannot be reached now: the order is kept and sent again,
     and the same call meets the same exchange.
     """
-    retried = await services.store.read(lambda conn: exchange_records.find_retried(conn, request))
+    retried = await services.store.look_up(lambda conn: exchange_records.find_retried(conn, request))
     if retried is not None:
         return retried
     require_fresh(request, services.clock())
 
     # 1 What the agreement alone refuses, before anything is looked up about anyone.
     now = services.clock()
-    alone = await ask_policy(services.engine, facts.question_without_facts(request, now=now))
-    if alone.refusal is not None:
-        return await recording.refuse_by_agreement(services, request, alone.refusal, now=now)
+    refusal = await services.allowed.refusal(services.engine, facts.question_without_facts(request, now=now))
+    if refusal is not None:
+        return await recording.refuse_by_agreement(services, request, refusal, now=now)
 
     for _ in range(_ATTEMPTS):
         # 2 Facts, in one snapshot.
         now = services.clock()
-        known = await services.store.read(lambda conn: facts.gather_for_request(conn, services, request))
+        known = await services.store.look_up(lambda conn: facts.gather_for_request(conn, services, request))
         # 3 Policy.
         verdict = await ask_policy(services.engine, facts.question(known, request, now=now))
         if verdict.refusal is not None:
@@ -62,7 +67,7 @@ async def ask(services: Services, request: SubmittedRequest) -> Exchange:
         # 4 Record: the decision stands only if no fact changed meanwhile. Then forward.
         with suppress(FactsChanged):
             exchange = await recording.record_decision(services, request, Decided(known, verdict), now=now)
-            return await forward(services, exchange)
+            return await _forward(services, exchange, _pass_on)
     raise Unavailable("facts_changing", retry_after_seconds=1)
 
 
@@ -71,6 +76,12 @@ async def forward(services: Services, exchange: Exchange) -> Exchange:
 
     Raises SourceTrouble. After `source_unavailable` the order still waits in the outbox.
     """
+    return await _forward(services, exchange, take_in)
+
+
+async def _forward(
+    services: Services, exchange: Exchange, use: Callable[[Services, Exchange, Answer], Awaitable[Outcome]]
+) -> Exchange | Outcome:
     if exchange.state != "forwarded" or exchange.order_jws is None:
         return exchange
     # What a large answer takes in memory is given back when the answer is kept, or refused.
@@ -87,7 +98,7 @@ async def forward(services: Services, exchange: Exchange) -> Exchange:
                 await recording.send_again(services, exchange, after_seconds=trouble.retry_after_seconds or 0)
             raise
         if answer is not None:
-            return await take_in(services, exchange, answer)
+            return await use(services, exchange, answer)
     await services.store.write(lambda tx: exchange_records.order_arrived(tx.conn, exchange.id))
     return exchange
 
@@ -100,13 +111,45 @@ async def take_in(services: Services, exchange: Exchange, unverified: Answer) ->
     """
     if exchange.state != "forwarded":
         return exchange
+    await _verified(services, exchange, unverified)
+    return await _keep(services, exchange, unverified)
+
+
+async def _pass_on(services: Services, exchange: Exchange, unverified: Answer) -> Exchange | Delivery:
+    """Take an answer in and hand it over in one transaction, for the caller who waits for it.
+
+    If that cannot be, it is only taken in, and `hand_over` does the rest.
+    """
+    claims, now = await _verified(services, exchange, unverified), services.clock()
+    # Before a large one leaves there must be room for it; and what is over is not handed over.
+    if sum(len(one.jwe) for one in unverified.sealed) > SMALL_BYTES or now >= exchange.expires_at:
+        return await _keep(services, exchange, unverified)
     try:
-        release.verify_answer(services, exchange, unverified, now=services.clock())
+        permit = await release.recheck(services, exchange, now=now)
+        leaving = release.minimise(release.as_held(unverified, claims), permit)
+        kept, recorded = await recording.keep_and_hand_over(services, exchange, unverified, leaving)
+    except FactsChanged:
+        return await _keep(services, exchange, unverified)
+    except Unavailable:
+        # Nothing leaves now. What can still be kept need not be asked for again.
+        with suppress(Unavailable):
+            await _keep(services, exchange, unverified)
+        raise
+    services.arrivals.ring(exchange.id)
+    return _delivery(services, kept, leaving, recorded)
+
+
+async def _verified(services: Services, exchange: Exchange, unverified: Answer) -> AttestationClaims:
+    try:
+        return release.verify_answer(services, exchange, unverified, now=services.clock())
     except SourceTrouble as trouble:
         trouble.extra["id"] = exchange.id
         await exchange_ends.end(services, exchange, "failed", failure=trouble.code)
         raise
-    answered = await recording.keep_answer(services, exchange, unverified)
+
+
+async def _keep(services: Services, exchange: Exchange, verified: Answer) -> Exchange:
+    answered = await recording.keep_answer(services, exchange, verified)
     services.arrivals.ring(exchange.id)
     return answered
 
@@ -141,7 +184,7 @@ async def hand_over(services: Services, exchange: Exchange) -> Delivery:
 
 
 async def _present(services: Services, exchange_id: str) -> Exchange:
-    return await services.store.read(lambda conn: exchange_records.present(conn, exchange_id))
+    return await services.store.look_up(lambda conn: exchange_records.present(conn, exchange_id))
 
 
 async def _held(services: Services, exchange: Exchange, permit: release.ReleasePermit) -> release.HeldAnswer:

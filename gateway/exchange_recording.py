@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from gateway.stages import Decided, State, SubmittedRequest
     from gateway.storage.unit_of_work import Transaction
 
-# The first try to send an order is the caller's own; the dispatcher keeps off meanwhile.
-_FIRST_SEND_SECONDS = 15
+# The first try to send an order is the caller's own. The dispatcher keeps off for as long as that may take,
+# and this: for what comes before it and after it.
+_FIRST_SEND_GRACE_SECONDS = 5
 
 
 class FactsChanged(Exception):
@@ -58,7 +59,7 @@ async def record_decision(
         wanted = {entry.consent for entry in exchange.ordered.values() if entry.consent}
         held: Mapping[str, str] = {}
         if wanted:
-            held = await services.store.read(
+            held = await services.store.look_up(
                 lambda conn: consents.statements_for(conn, services, client, wanted, request.source)
             )
         order = orders.make(services, request, exchange, held, now=now)
@@ -76,7 +77,8 @@ async def record_decision(
             raise FactsChanged
         stored = _store(tx, services, request, exchange, _DECISION[exchange.state], said)
         if stored.state == "forwarded":
-            orders.queue_order(tx.conn, stored, not_before=at + _FIRST_SEND_SECONDS)
+            longest = services.settings.source_limits.longest_call_seconds
+            orders.queue_order(tx.conn, stored, not_before=at + longest + _FIRST_SEND_GRACE_SECONDS)
         return stored
 
     return await services.store.write(write)
@@ -114,13 +116,32 @@ def _keep(tx: Transaction, services: Services, exchange: Exchange, answer: Answe
 
 async def record_hand_over(services: Services, exchange: Exchange, leaving: Release) -> Recorded:
     """Write what leaves, if every fact that it stands on still stands; else raise FactsChanged."""
-    return await services.store.write(lambda tx: _hand_over(tx, services, exchange, leaving))
+
+    def write(tx: Transaction) -> Recorded:
+        return _hand_over(tx, services, exchange_records.present(tx.conn, exchange.id), leaving)
+
+    return await services.store.write(write)
+
+
+async def keep_and_hand_over(
+    services: Services, exchange: Exchange, answer: Answer, leaving: Release
+) -> tuple[Exchange, Recorded]:
+    """Keep a verified answer and write what leaves of it: both, or neither and FactsChanged."""
+
+    def write(tx: Transaction) -> tuple[Exchange, Recorded]:
+        kept = _keep(tx, services, exchange, answer)
+        if kept.ordered != exchange.ordered:
+            # A category lost its ground after the second check began: let it begin with that.
+            raise FactsChanged
+        return kept, _hand_over(tx, services, kept, leaving)
+
+    return await services.store.write(write)
 
 
 def _hand_over(tx: Transaction, services: Services, exchange: Exchange, leaving: Release) -> Recorded:
     permit = leaving.permit
     at = services.clock()
-    if exchange_records.present(tx.conn, exchange.id).state != "answered":
+    if exchange.state != "answered":
         raise FactsChanged
     if not facts.still_stand(tx.conn, permit.footing) or not permit.holds(at):
         raise FactsChanged

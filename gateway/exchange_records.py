@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from gateway.errors import Conflict
@@ -20,31 +20,59 @@ _DAY = 24 * 3600
 # How long a retry with the same key meets the first call's exchange; longer than any order lives.
 _IDEMPOTENCY_SECONDS = 45 * _DAY
 
+# Built once: to build a statement costs several times what it costs to run it.
+_INSERT = insert(exchanges)
+_ONE = select(exchanges).where(exchanges.c.id == bindparam("exchange_id"))
+_MADE_BY = _ONE.where(
+    exchanges.c.requester == bindparam("party"), exchanges.c.request_jti == bindparam("jti")
+)
+_MOVE = update(exchanges).where(
+    exchanges.c.id == bindparam("moved"), exchanges.c.state.in_(bindparam("from_states", expanding=True))
+)
+_CLAIM = insert(idempotency)
+_CLAIMED = select(idempotency.c.fingerprint, idempotency.c.resource_id).where(
+    idempotency.c.party_id == bindparam("party"), idempotency.c.key == bindparam("claimed")
+)
+_ORDER_ARRIVED = delete(outbox).where(
+    outbox.c.exchange_id == bindparam("of_exchange"), outbox.c.topic == "order"
+)
+_KEEP_DOCUMENTS = insert(sealed_documents)
+_DOCUMENTS = (
+    select(sealed_documents.c.category, sealed_documents.c.jwe)
+    .where(sealed_documents.c.exchange_id == bindparam("exchange_id"))
+    .order_by(sealed_documents.c.position)
+)
+_HELD_BYTES = select(func.sum(func.length(sealed_documents.c.jwe))).where(
+    sealed_documents.c.exchange_id == bindparam("exchange_id")
+)
+_HANDED_OVER = insert(hand_overs)
+
 
 def insert_exchange(conn: Connection, exchange: Exchange) -> None:
     """Store a decided exchange; a signed request that was used before is a replay."""
     try:
         conn.execute(
-            insert(exchanges).values(
-                id=exchange.id,
-                requester=exchange.requester,
-                worker_id=exchange.worker_id,
-                worker_role=exchange.worker_role,
-                request_jti=exchange.request_jti,
-                purpose=exchange.purpose,
-                source=exchange.source,
-                categories=json.dumps(exchange.categories),
-                subject=exchange.subject,
-                client_id=exchange.client_id,
-                state=exchange.state,
-                agreement_digest=exchange.agreement_digest,
-                ordered=_ordered_text(exchange.ordered),
-                order_jws=exchange.order_jws,
-                order_digest=exchange.order_digest,
-                created_at=exchange.created_at,
-                expires_at=exchange.expires_at,
-                ledger_index=exchange.ledger_index,
-            )
+            _INSERT,
+            {
+                "id": exchange.id,
+                "requester": exchange.requester,
+                "worker_id": exchange.worker_id,
+                "worker_role": exchange.worker_role,
+                "request_jti": exchange.request_jti,
+                "purpose": exchange.purpose,
+                "source": exchange.source,
+                "categories": json.dumps(exchange.categories),
+                "subject": exchange.subject,
+                "client_id": exchange.client_id,
+                "state": exchange.state,
+                "agreement_digest": exchange.agreement_digest,
+                "ordered": _ordered_text(exchange.ordered),
+                "order_jws": exchange.order_jws,
+                "order_digest": exchange.order_digest,
+                "created_at": exchange.created_at,
+                "expires_at": exchange.expires_at,
+                "ledger_index": exchange.ledger_index,
+            },
         )
     except IntegrityError as replayed:
         raise Conflict("request_replayed") from replayed
@@ -57,13 +85,14 @@ def claim_idempotency(
     known = _claimed(conn, party, key)
     if known is None:
         conn.execute(
-            insert(idempotency).values(
-                party_id=party,
-                key=key,
-                fingerprint=fingerprint,
-                resource_id=resource_id,
-                expires_at=now + _IDEMPOTENCY_SECONDS,
-            )
+            _CLAIM,
+            {
+                "party_id": party,
+                "key": key,
+                "fingerprint": fingerprint,
+                "resource_id": resource_id,
+                "expires_at": now + _IDEMPOTENCY_SECONDS,
+            },
         )
         return resource_id
     if known.fingerprint != fingerprint:
@@ -87,11 +116,7 @@ def made_by(conn: Connection, request: SubmittedRequest, exchange_id: str) -> Ex
     What an idempotency row points at is only a row: changed, it would lead to another party's answer.
     """
     row = conn.execute(
-        select(exchanges).where(
-            exchanges.c.id == exchange_id,
-            exchanges.c.requester == request.party,
-            exchanges.c.request_jti == request.jti,
-        )
+        _MADE_BY, {"exchange_id": exchange_id, "party": request.party, "jti": request.jti}
     ).one_or_none()
     if row is None:
         raise Conflict("idempotency_key_reused")
@@ -100,14 +125,13 @@ def made_by(conn: Connection, request: SubmittedRequest, exchange_id: str) -> Ex
 
 def load(conn: Connection, exchange_id: str) -> Exchange | None:
     """Read one exchange."""
-    row = conn.execute(select(exchanges).where(exchanges.c.id == exchange_id)).one_or_none()
+    row = conn.execute(_ONE, {"exchange_id": exchange_id}).one_or_none()
     return None if row is None else _exchange(row)
 
 
 def present(conn: Connection, exchange_id: str) -> Exchange:
     """Read an exchange that is known to exist; rows of exchanges are never deleted."""
-    row = conn.execute(select(exchanges).where(exchanges.c.id == exchange_id)).one()
-    return _exchange(row)
+    return _exchange(conn.execute(_ONE, {"exchange_id": exchange_id}).one())
 
 
 def send_order_by(conn: Connection, exchange_id: str, at: int) -> None:
@@ -121,16 +145,12 @@ def send_order_by(conn: Connection, exchange_id: str, at: int) -> None:
 
 def order_arrived(conn: Connection, exchange_id: str) -> None:
     """Forget the outgoing order: its source has it."""
-    conn.execute(delete(outbox).where(outbox.c.exchange_id == exchange_id, outbox.c.topic == "order"))
+    conn.execute(_ORDER_ARRIVED, {"of_exchange": exchange_id})
 
 
 def move(conn: Connection, exchange_id: str, to: State, *, where: Iterable[State], **values: Any) -> bool:
     """Change the state if it is one of `where`: compare and set in one statement."""
-    done = conn.execute(
-        update(exchanges)
-        .where(exchanges.c.id == exchange_id, exchanges.c.state.in_(tuple(where)))
-        .values(state=to, **values)
-    )
+    done = conn.execute(_MOVE, {"moved": exchange_id, "from_states": list(where), "state": to, **values})
     return done.rowcount == 1
 
 
@@ -150,7 +170,7 @@ def store_documents(conn: Connection, exchange_id: str, documents: Sequence[tupl
     """Keep sealed bytes until they are collected, expire, or lose their ground."""
     if documents:
         conn.execute(
-            insert(sealed_documents),
+            _KEEP_DOCUMENTS,
             [
                 {"exchange_id": exchange_id, "position": position, "category": category, "jwe": jwe}
                 for position, (category, jwe) in enumerate(documents)
@@ -160,18 +180,13 @@ def store_documents(conn: Connection, exchange_id: str, documents: Sequence[tupl
 
 def documents(conn: Connection, exchange_id: str) -> tuple[tuple[str, str], ...]:
     """Read the sealed bytes that wait, in the source's order."""
-    rows = conn.execute(
-        select(sealed_documents.c.category, sealed_documents.c.jwe)
-        .where(sealed_documents.c.exchange_id == exchange_id)
-        .order_by(sealed_documents.c.position)
-    )
+    rows = conn.execute(_DOCUMENTS, {"exchange_id": exchange_id})
     return tuple((row.category, row.jwe) for row in rows)
 
 
 def held_bytes(conn: Connection, exchange_id: str) -> int:
     """Count the sealed bytes that wait, without reading them into this process."""
-    size = select(func.sum(func.length(sealed_documents.c.jwe)))
-    return int(conn.execute(size.where(sealed_documents.c.exchange_id == exchange_id)).scalar_one() or 0)
+    return int(conn.execute(_HELD_BYTES, {"exchange_id": exchange_id}).scalar_one() or 0)
 
 
 def drop_content(conn: Connection, exchange_id: str) -> None:
@@ -192,7 +207,7 @@ def insert_hand_over(
 ) -> None:
     """Record per category what one hand-over let go and what it withheld."""
     conn.execute(
-        insert(hand_overs),
+        _HANDED_OVER,
         [
             {
                 "id": hand_over_id,
@@ -210,11 +225,7 @@ def insert_hand_over(
 
 
 def _claimed(conn: Connection, party: str, key: str) -> Row[Any, Any] | None:
-    return conn.execute(
-        select(idempotency.c.fingerprint, idempotency.c.resource_id).where(
-            idempotency.c.party_id == party, idempotency.c.key == key
-        )
-    ).one_or_none()
+    return conn.execute(_CLAIMED, {"party": party, "claimed": key}).one_or_none()
 
 
 def _ordered_text(ordered: Mapping[str, Ordered]) -> str:

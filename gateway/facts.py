@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, and_, exists, select
+from sqlalchemy import Connection, bindparam, exists, select
 
 from adapters.protocol import ClientIdentifier, Scheme
 from consent import repository
@@ -23,6 +23,24 @@ if TYPE_CHECKING:
     from gateway.policy.port import ConsentFact
     from gateway.services import Services
     from gateway.stages import Exchange, SubmittedRequest
+
+# Built once: to build a statement costs several times what it costs to run it.
+_STANDING = select(
+    gateway_state.c.party_epoch,
+    *(
+        select(parties.c.status).where(parties.c.id == bindparam(who)).scalar_subquery().label(who)
+        for who in ("requester", "source")
+    ),
+)
+_SAME_STATE = select(gateway_state.c.id).where(
+    gateway_state.c.party_epoch == bindparam("party_epoch"),
+    gateway_state.c.agreement_digest == bindparam("agreement_digest"),
+)
+_SAME_CLIENT_TOO = _SAME_STATE.where(
+    exists().where(
+        clients_table.c.id == bindparam("client_id"), clients_table.c.revision == bindparam("revision")
+    )
+)
 
 
 def number_owner(identifier: ClientIdentifier, source: str) -> str:
@@ -68,18 +86,11 @@ def gather_for_hand_over(conn: Connection, services: Services, exchange: Exchang
 
 def still_stand(conn: Connection, footing: Footing) -> bool:
     """Compare every version that a decision stands on, in one statement, under the ledger's lock."""
-    same_state = and_(
-        gateway_state.c.party_epoch == footing.party_epoch,
-        gateway_state.c.agreement_digest == footing.agreement_digest,
-    )
-    found = select(gateway_state.c.id).where(same_state)
-    if footing.client_id is not None:
-        found = found.where(
-            exists().where(
-                clients_table.c.id == footing.client_id, clients_table.c.revision == footing.revision
-            )
-        )
-    return conn.execute(found).first() is not None
+    versions = {"party_epoch": footing.party_epoch, "agreement_digest": footing.agreement_digest}
+    if footing.client_id is None:
+        return conn.execute(_SAME_STATE, versions).first() is not None
+    client = {"client_id": footing.client_id, "revision": footing.revision}
+    return conn.execute(_SAME_CLIENT_TOO, {**versions, **client}).first() is not None
 
 
 def question(facts: Facts, request: SubmittedRequest | Exchange, *, now: int) -> Question:
@@ -132,11 +143,7 @@ def _gather(
     worker: tuple[str, str],
     only: set[str] | None = None,
 ) -> Facts:
-    statuses = {
-        row.id: row.status
-        for row in conn.execute(select(parties).where(parties.c.id.in_((requester, source))))
-    }
-    state = conn.execute(select(gateway_state)).one()
+    standing = conn.execute(_STANDING, {"requester": requester, "source": source}).one()
     client_id = "" if client is None else client.id
     involvement = cases.involvement(conn, client_id, requester, *worker)
     held: tuple[ConsentFact, ...] = ()
@@ -148,14 +155,14 @@ def _gather(
         footing=Footing(
             client_id=client_id or None,
             revision=0 if client is None else client.revision,
-            party_epoch=state.party_epoch,
+            party_epoch=standing.party_epoch,
             # Ours, not the database's: a replica that was left behind with another agreement decides nothing.
             agreement_digest=services.agreement.digest,
         ),
         client=client,
         involvement=involvement,
-        requester_status=statuses.get(requester, "unknown"),
-        source_status=statuses.get(source, "unknown"),
+        requester_status=standing.requester or "unknown",
+        source_status=standing.source or "unknown",
         consents=held,
         partners=partners,
         consent_names=_names_of(conn, services, requester, held),

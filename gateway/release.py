@@ -6,7 +6,7 @@ Only `recheck` makes a ReleasePermit; only `minimise`, with a permit, makes a Re
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from adapters.kit import sealing, statements
@@ -49,10 +49,11 @@ class ReleasePermit:
     facts: Facts
     verdict: Verdict
     decisions: tuple[CategoryDecision, ...]
-    proof: _Recheck = field(repr=False)
+    # Given and not kept: `dataclasses.replace` of a permit cannot pass it on, so it makes no other permit.
+    proof: InitVar[_Recheck]
 
-    def __post_init__(self) -> None:
-        if self.proof is not _RECHECKED:
+    def __post_init__(self, proof: _Recheck) -> None:
+        if proof is not _RECHECKED:
             raise TypeError("only recheck makes a ReleasePermit")
 
     @property
@@ -82,10 +83,10 @@ class Release:
     baseline: Mapping[str, object] = field(repr=False)
     sealed: tuple[tuple[str, str], ...] = field(repr=False)
     attestation: str | None = field(repr=False)
-    proof: _Recheck = field(repr=False)
+    proof: InitVar[_Recheck]
 
-    def __post_init__(self) -> None:
-        if self.proof is not _RECHECKED:
+    def __post_init__(self, proof: _Recheck) -> None:
+        if proof is not _RECHECKED:
             raise TypeError("only minimise makes a Release")
 
     @property
@@ -104,7 +105,7 @@ class Release:
 
 async def recheck(services: Services, exchange: Exchange, *, now: int) -> ReleasePermit:
     """Ask policy again with fresh facts; a category keeps its permission only on its ordered ground."""
-    fresh = await services.store.read(lambda conn: facts.gather_for_hand_over(conn, services, exchange))
+    fresh = await services.store.look_up(lambda conn: facts.gather_for_hand_over(conn, services, exchange))
     verdict = await ask_policy(services.engine, facts.question(fresh, exchange, now=now))
     decisions = tuple(_on_ordered_ground(decision, exchange) for decision in verdict.decisions)
     return ReleasePermit(
@@ -173,6 +174,12 @@ def _sealed_to_requester(services: Services, exchange: Exchange, unverified: Ans
         return all(sealing.sealed_to(document.jwe) in own for document in unverified.sealed)
     except sealing.SealingError:
         return False
+
+
+def as_held(verified: Answer, claims: AttestationClaims) -> HeldAnswer:
+    """Take an answer that `verify_answer` just accepted as what will be kept of it."""
+    documents = tuple((document.category.value, document.jwe) for document in verified.sealed)
+    return HeldAnswer(verified.attestation, claims, documents)
 
 
 def held_answer(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from fastapi import Request
+
+from gateway.policy.asking import Allowed
 
 if TYPE_CHECKING:
     from adapters.kit.keys import Keystore
@@ -38,6 +40,7 @@ class Services:
     sources: Sources
     arrivals: Arrivals
     room: Room
+    allowed: Allowed = field(default_factory=Allowed)
 
 
 def services(request: Request) -> Services:

@@ -10,9 +10,11 @@ import random
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from fpdf import FPDF
-from PIL import Image
+if TYPE_CHECKING:
+    from fpdf import FPDF
+    from PIL import Image
 
 _MADE_AT = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 _BLUE = (21, 66, 115)
@@ -49,6 +51,9 @@ def official_letter(
 def _letter(
     agency: str, title: str, addressee: str, reference: str, kilobytes: int, paragraphs: tuple[str, ...]
 ) -> bytes:
+    # Imported with the first letter: much of what a simulated agency would take to start.
+    from fpdf import FPDF
+
     page = FPDF(format="A4")
     page.set_creation_date(_MADE_AT)
     page.set_title(title)
@@ -106,6 +111,8 @@ def _signature(page: FPDF, reference: str) -> None:
 
 
 def _grain(seed: str, kilobytes: int) -> Image.Image:
+    from PIL import Image
+
     pixels = int(kilobytes * 1000 / _GRAIN_SHARE)
     width = max(8, int((pixels * _A4_MM[0] / _A4_MM[1]) ** 0.5))
     height = pixels // width

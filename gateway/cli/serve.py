@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,40 +26,40 @@ Name = Annotated[str, typer.Argument(help="ind, dtv or vvs")]
 @app.command()
 def gateway() -> None:
     """Run the gateway; settings in POORT_…"""
-    from gateway.app import create_app
+    with or_the_reason(), _made_to_stay():
+        from gateway.app import create_app
 
-    settings = gateway_settings()
-    _serve(create_app(settings), settings.host, settings.port, _tls(settings, client_required=False))
+        settings = gateway_settings()
+        made = create_app(settings)
+    listen(made, settings.host, settings.port, _tls(settings, client_required=False))
 
 
 @app.command()
 def adapter(name: Name) -> None:
     """Run the adapter of one source; settings in POORT_ADAPTER_…"""
-    from importlib import import_module
+    with _made_to_stay():
+        from adapters.settings import AdapterSettings
+        from gateway.logs import configure_logs
 
-    from adapters.settings import AdapterSettings
-    from gateway.logs import configure_logs
-
-    configure_logs()
-    settings = AdapterSettings(_secrets_dir=secrets_folder())
-    service = import_module(f"adapters.{_known(name)}.service")
+        configure_logs()
+        settings = AdapterSettings(_secrets_dir=secrets_folder())
+        made = import_module(f"adapters.{_known(name)}.service").create_app(settings)
     # Only the gateway has business here, so where certificates are asked for, none means no entry.
-    _serve(service.create_app(settings), settings.host, settings.port, _tls(settings, client_required=True))
+    listen(made, settings.host, settings.port, _tls(settings, client_required=True))
 
 
 @app.command()
 def simulator(name: Name) -> None:
     """Run the simulated system of one agency; POORT_SIMULATOR_PORT and, not to stay on loopback, …_HOST."""
-    from importlib import import_module
-
-    from gateway.logs import configure_logs
-
-    configure_logs()
-    module = import_module(f"adapters.{_known(name)}.simulator")
     port = os.environ.get("POORT_SIMULATOR_PORT", "")
     if not port.isdigit():
         raise typer.BadParameter("set POORT_SIMULATOR_PORT to the port to listen on")
-    _serve(module.create_app(), os.environ.get("POORT_SIMULATOR_HOST", "127.0.0.1"), int(port), {})
+    with _made_to_stay():
+        from gateway.logs import configure_logs
+
+        configure_logs()
+        made = import_module(f"adapters.{_known(name)}.simulator").create_app()
+    listen(made, os.environ.get("POORT_SIMULATOR_HOST", "127.0.0.1"), int(port), {})
 
 
 def gateway_settings() -> Settings:
@@ -68,6 +72,36 @@ def gateway_settings() -> Settings:
 def secrets_folder() -> Path | None:
     """Return the folder of secrets if there is one."""
     return SECRETS if SECRETS.is_dir() else None
+
+
+@contextmanager
+def or_the_reason() -> Iterator[None]:
+    """Where database or ledger may not be used, say why in a sentence and exit with 1."""
+    from gateway.cli.present import fail
+    from gateway.errors import Unavailable
+    from gateway.ledger import LedgerDoesNotVerify
+
+    try:
+        yield
+    except (Unavailable, LedgerDoesNotVerify) as refused:
+        # `cause`: the code alone would send an operator nowhere.
+        why = refused.cause if isinstance(refused, Unavailable) else refused.reason
+        fail(f"Not started: {(why or str(refused)).rstrip('.')}.")
+
+
+@contextmanager
+def _made_to_stay() -> Iterator[None]:
+    """Import and make what lives as long as the process; the garbage collector never looks at it.
+
+    Else it would go through hundreds of thousands of objects, hardly one of them garbage, time and again:
+    at start, and as a pause now and then while serving.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _known(name: str) -> str:
@@ -87,7 +121,8 @@ def _tls(settings: Settings | AdapterSettings, *, client_required: bool) -> dict
     )
 
 
-def _serve(app_to_serve: Any, host: str, port: int, tls: dict[str, Any]) -> None:
+def listen(app_to_serve: Any, host: str, port: int, tls: dict[str, Any]) -> None:
+    """Serve an application until a signal ends it; `tls` as `gateway.http.tls` makes it, or empty."""
     import uvicorn
 
     # `log_config`: uvicorn's own would put back the handlers that print a library's words (gateway.logs).

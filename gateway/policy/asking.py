@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
+from dataclasses import replace
 from typing import Final
 
 from gateway.errors import Unavailable
@@ -11,6 +13,7 @@ from gateway.policy.port import (
     PolicyEngine,
     PolicyUnavailable,
     Question,
+    Refusal,
     RemotePolicy,
     Verdict,
     hold_together,
@@ -18,6 +21,9 @@ from gateway.policy.port import (
 
 # A decision takes about a millisecond. After this many seconds callers are told to come back.
 ANSWER_SECONDS: Final = 2.0
+# The agreement may end meanwhile: then facts are looked up for a question that it refuses just the same.
+_REMEMBERED_SECONDS: Final = 60
+_REMEMBERED: Final = 1024
 
 
 async def ask_policy(engine: PolicyEngine, question: Question) -> Verdict:
@@ -36,6 +42,30 @@ async def ask_policy(engine: PolicyEngine, question: Question) -> Verdict:
         # The type only: an engine's words may quote what it was asked.
         raise Unavailable("policy_unavailable", cause=type(error).__name__) from error
     return verdict
+
+
+class Allowed:
+    """Remember for a while what the agreement alone does not refuse, so as not to ask it each time.
+
+    It spares an answer, and never gives one: the question with all facts holds this one, and whoever is
+    remembered here is asked about with all facts at once.
+    """
+
+    def __init__(self) -> None:
+        self._until: OrderedDict[Question, int] = OrderedDict()
+
+    async def refusal(self, engine: PolicyEngine, question: Question) -> Refusal | None:
+        """Say what the agreement alone refuses; `question` holds no facts. Raises as `ask_policy` does."""
+        timeless = replace(question, now=0)
+        if question.now < self._until.get(timeless, 0) <= question.now + _REMEMBERED_SECONDS:
+            return None
+        refusal = (await ask_policy(engine, question)).refusal
+        if refusal is None:
+            self._until[timeless] = question.now + _REMEMBERED_SECONDS
+            self._until.move_to_end(timeless)
+            while len(self._until) > _REMEMBERED:
+                self._until.popitem(last=False)
+        return refusal
 
 
 async def check_policy(engine: PolicyEngine | None) -> None:

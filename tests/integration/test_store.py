@@ -199,6 +199,34 @@ async def test_a_read_sees_one_moment_and_cannot_write(store: Store) -> None:
     assert await store.read(keys) == {"a"}
 
 
+async def test_a_look_up_is_not_older_than_its_call_and_cannot_write(store: Store) -> None:
+    for name in ("a", "b"):
+        await store.write(note(name))
+        assert name in await store.look_up(keys)
+    with pytest.raises(Unavailable):
+        await store.look_up(lambda conn: conn.execute(insert(replay).values(key="c", expires_at=1)))
+    assert await store.look_up(keys) == {"a", "b"}
+
+
+async def test_a_look_up_waits_for_no_long_read(file_url: str) -> None:
+    store = Store.open(file_url, ledger=SIGNER)
+    await store.write(note("a"))
+    begun, over = threading.Barrier(sqlite.READERS + 1), threading.Event()
+
+    def long(conn: Connection) -> set[str]:
+        begun.wait(10)
+        over.wait(10)
+        return keys(conn)
+
+    reading = [asyncio.create_task(store.read(long)) for _ in range(sqlite.READERS)]
+    await asyncio.to_thread(begun.wait, 10)
+    async with asyncio.timeout(5):
+        assert await store.look_up(keys) == {"a"}
+    over.set()
+    assert await asyncio.gather(*reading) == [{"a"}] * sqlite.READERS
+    store.close()
+
+
 async def test_even_a_work_that_ends_threads_does_not_end_the_writer(store: Store) -> None:
     def leaves(tx: Transaction) -> None:
         raise SystemExit

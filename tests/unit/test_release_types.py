@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,19 @@ def test_a_release_is_made_from_a_permit_alone(proof: Any) -> None:
     assert leaving.state == "answered"
     with pytest.raises(TypeError, match="only minimise"):
         Release(permit, {}, (("decisions", "jwe"),), None, proof=proof)
+
+
+def test_neither_is_made_out_of_another() -> None:
+    """`replace` would keep the proof and change what it stands for."""
+    permit = ReleasePermit(**_parts(), proof=release._RECHECKED)
+    leaving = release.minimise(HeldAnswer(None, None, ()), permit)
+    more = (*permit.decisions, replace(permit.decisions[0], category="medical"))
+    with pytest.raises((TypeError, ValueError), match="proof"):
+        replace(permit, decisions=more)
+    with pytest.raises((TypeError, ValueError), match="proof"):
+        replace(leaving, sealed=(("medical", "jwe"),))
+    for one in (permit, leaving):
+        assert not hasattr(one, "proof")
 
 
 def test_without_a_proof_neither_can_be_written_down() -> None:
