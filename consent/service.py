@@ -75,13 +75,22 @@ def record(
         repository.insert_statements(conn, consent.id, statements_sealed)
 
 
-def confirm(conn: Connection, consent: Consent, *, worker: str, now: int) -> None:
-    """Let a second person make a pending consent active, from now on; not one that has lapsed."""
+def confirm(conn: Connection, consent: Consent, *, worker: str, now: int) -> bool:
+    """Let a second person make a pending consent active, from now on; not one that has lapsed.
+
+    Return False, and change nothing, where this very person had done so and it is active still: whose
+    answer got lost asks again, and must not be led to record a second consent.
+    """
     if worker == consent.recorded_by:
         raise ConsentError("same_worker")
-    if consent.state is not State.PENDING or consent.valid_until <= now:
+    if consent.valid_until <= now:
+        raise ConsentError("wrong_state")
+    if consent.state is State.ACTIVE and consent.confirmed_by == worker:
+        return False
+    if consent.state is not State.PENDING:
         raise ConsentError("wrong_state")
     _move(conn, consent, Event.GRANTED, now=now, confirmed_by=worker)
+    return True
 
 
 def withdraw(conn: Connection, consent: Consent, *, now: int) -> Noted | None:

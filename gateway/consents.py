@@ -58,7 +58,10 @@ async def record(services: Services, caller: Caller, proposal: Proposal) -> Cons
 
 
 async def confirm(services: Services, caller: Caller, consent_id: str, worker: Worker) -> ConsentView:
-    """Make a pending consent active by the word of a second worker on the case."""
+    """Make a pending consent active by the word of a second worker on the case.
+
+    The same worker may say so again, at any gateway: the answer is the same, and nothing is recorded anew.
+    """
 
     def work(tx: Transaction) -> ConsentView:
         now = services.clock()
@@ -68,9 +71,11 @@ async def confirm(services: Services, caller: Caller, consent_id: str, worker: W
             raise Refused("not_on_case")
         client = consent_records.client_of(tx.conn, services, consent)
         try:
-            service.confirm(tx.conn, consent, worker=worker.id, now=now)
+            first_time = service.confirm(tx.conn, consent, worker=worker.id, now=now)
         except ConsentError as refused:
             raise translate(refused) from refused
+        if not first_time:
+            return consent_records.view(tx.conn, client, consent, now)
         clients.raise_revision(tx, client.id)
         consent_records.note(
             tx, client, consent, Event.GRANTED, Kind.CONSENT_CONFIRMED, worker=worker.id, now=now

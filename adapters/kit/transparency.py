@@ -1,6 +1,8 @@
-"""Check that a ledger holds an entry, with its public key alone: RFC 6962 inclusion, C2SP checkpoints.
+"""Check a ledger with its public key alone: RFC 6962 inclusion and consistency, C2SP checkpoints.
 
     entry ── leaf_hash ──▶ inclusion proof ──▶ root ◀── checkpoint ◀── signature of the ledger's key
+                                                 │
+    earlier checkpoint ── consistency proof ─────┘
 
 Small on purpose and apart from the gateway's own code: who checks the ledger should not do so with
 the code that wrote it.
@@ -64,6 +66,40 @@ def verify_inclusion(*, leaf: bytes, index: int, size: int, hashes: Sequence[byt
         position, last = position >> 1, last >> 1
     if last != 0 or node != root:
         raise TransparencyError("inclusion_proof_invalid")
+
+
+def verify_consistency(older: Checkpoint, newer: Checkpoint, hashes: Sequence[bytes]) -> None:
+    """Prove that the ledger of `older` is the beginning of that of `newer`, RFC 9162 §2.1.4.2.
+
+    Raises TransparencyError("ledger_forked"): with two signed checkpoints there is no innocent reason.
+    """
+    first, second = older.size, newer.size
+    if any(len(hash_) != 32 for hash_ in (older.root, newer.root, *hashes)):
+        raise TransparencyError("ledger_forked")
+    if first == second:
+        if hashes or older.root != newer.root:
+            raise TransparencyError("ledger_forked")
+        return
+    if not 0 < first < second or not hashes:
+        raise TransparencyError("ledger_forked")
+    # A tree of a power of two is one node of the later tree, and its root is known already.
+    path = list(hashes) if first & (first - 1) else [older.root, *hashes]
+    position, last = first - 1, second - 1
+    while position & 1:
+        position, last = position >> 1, last >> 1
+    old = new = path[0]
+    for sibling in path[1:]:
+        if last == 0:  # more hashes than the tree has levels
+            raise TransparencyError("ledger_forked")
+        if position & 1 or position == last:
+            old, new = _node_hash(sibling, old), _node_hash(sibling, new)
+            while not position & 1 and position:
+                position, last = position >> 1, last >> 1
+        else:
+            new = _node_hash(new, sibling)
+        position, last = position >> 1, last >> 1
+    if last != 0 or old != older.root or new != newer.root:
+        raise TransparencyError("ledger_forked")
 
 
 def verify_checkpoint(unverified_note: str, *, vkey: str, origin: str) -> Checkpoint:

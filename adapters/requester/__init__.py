@@ -4,6 +4,7 @@ from adapters.requester.client import Requester
 from adapters.requester.errors import (
     GatewayRefused,
     GatewayUnreachable,
+    LedgerForked,
     ProofRefused,
     RequesterError,
     StillWaiting,
@@ -16,6 +17,7 @@ __all__ = [
     "Exchange",
     "GatewayRefused",
     "GatewayUnreachable",
+    "LedgerForked",
     "LedgerReceipt",
     "OpenedDossier",
     "PreparedRequest",

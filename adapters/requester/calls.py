@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TypedDict, cast
 
 from pydantic import JsonValue
@@ -14,6 +15,7 @@ from adapters.kit.keys import Keystore, SigningKey
 from adapters.kit.register import Register
 from adapters.kit.session import GatewaySession, Response, SessionError
 from adapters.protocol import ClientIdentifier, Worker
+from adapters.requester.continuity import KeptCheckpoint
 from adapters.requester.errors import GatewayRefused, GatewayUnreachable
 
 Body = dict[str, JsonValue]
@@ -48,12 +50,15 @@ class Calls:
         key_directory: KeyDirectory,
         party: str,
         clock: Callable[[], int],
+        state_folder: Path | None = None,
     ) -> None:
+        """`state_folder`: where the ledger's last verified checkpoint is kept, beyond this process."""
         self._session = session
         self._keystore = keystore
         self._register = register
         self._key_directory = key_directory
         self._clock = clock
+        self._kept = KeptCheckpoint(register, state_folder)
         self.party = party
         self._sent: dict[str, str] = {}  # exchange → `jti` of the signed request that made it
 

@@ -1,6 +1,6 @@
 """The library of a party that asks: cases, consents and dossier requests, signed with its own keys.
 
-    requester = Requester(session, keystore, register, key_directory, party, clock)
+    requester = Requester(session, keystore, register, key_directory, party, clock, state_folder)
     exchange = await requester.request_dossier(client, purpose=…, source=…, categories=…, worker=…)
     dossier = await requester.open(exchange, source=…)      # verified, or an error that says why not
 
@@ -22,6 +22,7 @@ from adapters.kit.session import Response, SessionError
 from adapters.kit.statements import make_request
 from adapters.protocol import ORDER_MAX_SECONDS, Category, ClientIdentifier, Worker
 from adapters.requester.calls import Body, client_body, worker_body
+from adapters.requester.continuity import require_continuity
 from adapters.requester.desk import Desk
 from adapters.requester.errors import GatewayRefused, GatewayUnreachable, ProofRefused, StillWaiting
 from adapters.requester.exchange import Exchange, PreparedRequest, read_exchange
@@ -189,7 +190,8 @@ class Requester(Desk):
     async def receipt(self, exchange: str) -> LedgerReceipt:
         """Fetch the receipt of the last hand-over and prove that the ledger holds it.
 
-        Against the ledger's key in our own register; raises ProofRefused.
+        Against the ledger's key in our own register, and against the checkpoint that this party verified
+        before: raises ProofRefused, and LedgerForked where the ledger does not continue that one.
         """
         response = await self._call("GET", f"{_REQUESTS}/{exchange}/receipt")
         try:
@@ -198,7 +200,11 @@ class Requester(Desk):
         except (ValidationError, RegisterError, SessionError) as invalid:
             raise ProofRefused("receipt_invalid", "The receipt cannot be read or verified.") from invalid
         receipt = verify_receipt(proof.receipt, keys=keys, party=self.party, exchange=exchange)
-        return LedgerReceipt(receipt, verify_ledger_proof(receipt, proof, self._register), proof)
+        checkpoint = verify_ledger_proof(receipt, proof, self._register)
+        await require_continuity(
+            self._kept, proof.checkpoint, checkpoint, lambda path: self._call("GET", path)
+        )
+        return LedgerReceipt(receipt, checkpoint.size, proof)
 
     async def copy_ledger(self, on_progress: Callable[[int, int], None] | None = None) -> LedgerCopy:
         """Copy the whole ledger, for an auditor to verify offline."""

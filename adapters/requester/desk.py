@@ -43,7 +43,10 @@ class Desk(Calls):
         return await self._document("POST", "/v1/cases", body)
 
     async def confirm_case(self, case: str, *, worker: Worker) -> Body:
-        """Confirm the mandate as the second worker; from then on the party is on the client's case."""
+        """Confirm the mandate as the second worker; from then on the party is on the client's case.
+
+        After a lost answer the same worker makes the same call again.
+        """
         return await self._document("POST", f"/v1/cases/{case}/confirmation", {"worker": worker_body(worker)})
 
     async def search_cases(self, client: ClientIdentifier, *, worker: Worker) -> Body:
@@ -131,7 +134,10 @@ class Desk(Calls):
         return await self._document("POST", "/v1/consents", body)
 
     async def confirm_consent(self, consent: str, *, worker: Worker) -> Body:
-        """Confirm a consent as the second worker; from then on requests may rest on it."""
+        """Confirm a consent as the second worker; from then on requests may rest on it.
+
+        After a lost answer the same worker makes the same call again: it is one confirmation.
+        """
         body: Body = {"worker": worker_body(worker)}
         return await self._document("POST", f"/v1/consents/{consent}/confirmation", body)
 

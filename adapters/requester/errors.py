@@ -5,11 +5,13 @@ RequesterError
 ├── GatewayUnreachable  no answer, or none that can be read; the same call may be made again
 ├── StillWaiting        the source has not answered within the time that the caller gave
 └── ProofRefused        an answer came, but its proof does not hold; nothing of it was opened
+    └── LedgerForked    the ledger is not the one that this party saw before
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 
 class RequesterError(Exception):
@@ -70,13 +72,31 @@ class StillWaiting(RequesterError):
 class ProofRefused(RequesterError):
     """The answer does not prove itself. Not a thing to retry: someone should know of it."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, next_step: str | None = None) -> None:
         super().__init__(
             code,
             message,
-            "Nothing was opened. Do not use this answer; report it, with the id of the request, to your"
+            next_step
+            or "Nothing was opened. Do not use this answer; report it, with the id of the request, to your"
             " data-protection officer and to the party that answered.",
         )
+
+
+class LedgerForked(ProofRefused):
+    """Two checkpoints that one key signed do not belong to one history: the gravest thing there is."""
+
+    def __init__(self, kept_size: int, shown_size: int, evidence: Path | None) -> None:
+        where = "" if evidence is None else f" {evidence} and the checkpoint beside it prove it: keep both."
+        super().__init__(
+            "ledger_forked",
+            f"The ledger was rewritten, or shows you another history than others: the {shown_size} entries"
+            f" of now and the {kept_size} of the checkpoint that you kept are not one ledger.",
+            "Use no answer of this gateway until this is explained. Report it to your data-protection"
+            f" officer and to the other parties, who kept checkpoints too.{where}",
+        )
+        self.kept_size = kept_size
+        self.shown_size = shown_size
+        self.evidence = evidence
 
 
 def _fields(problem: Mapping[str, object]) -> list[str]:

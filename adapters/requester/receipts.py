@@ -19,7 +19,13 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from adapters.kit.jose import JoseError, verify
 from adapters.kit.register import Register
 from adapters.kit.strict_json import NotBase64Url, decode_base64url, encode_base64url
-from adapters.kit.transparency import TransparencyError, leaf_hash, verify_checkpoint, verify_inclusion
+from adapters.kit.transparency import (
+    Checkpoint,
+    TransparencyError,
+    leaf_hash,
+    verify_checkpoint,
+    verify_inclusion,
+)
 from adapters.protocol import TYP_RECEIPT
 from adapters.requester.errors import ProofRefused
 
@@ -97,10 +103,11 @@ def verify_receipt(
     return receipt
 
 
-def verify_ledger_proof(receipt: Receipt, proof: LedgerProof, register: Register) -> int:
-    """Prove that the ledger holds the receipt's entry; return the size of the ledger that proves it.
+def verify_ledger_proof(receipt: Receipt, proof: LedgerProof, register: Register) -> Checkpoint:
+    """Prove that the ledger holds the receipt's entry; return the checkpoint that proves it.
 
-    The ledger's key and name come from our own register. Raises ProofRefused.
+    The ledger's key and name come from our own register. Whether it is the ledger that we saw before is
+    `adapters.requester.continuity`. Raises ProofRefused.
     """
     if proof.inclusion_proof.leaf_index != receipt.ledger.index:
         raise ProofRefused("inclusion_proof_invalid", "The proof is of another entry than the receipt.")
@@ -117,7 +124,7 @@ def verify_ledger_proof(receipt: Receipt, proof: LedgerProof, register: Register
         )
     except TransparencyError as invalid:
         raise ProofRefused(invalid.code, "The ledger does not prove that it holds this entry.") from invalid
-    return checkpoint.size
+    return checkpoint
 
 
 def _entry(leaf: LedgerLeaf) -> bytes:

@@ -23,7 +23,8 @@ Sandbox = Annotated[
     typer.Option(
         "--sandbox",
         envvar="POORT_SANDBOX",
-        help="The file that `poort up` writes. Without it the POORT_REQUESTER_… variables count.",
+        help="The file that `poort up` writes. Without it your own keys count, which the POORT_REQUESTER_…"
+        " variables name.",
     ),
 ]
 AsParty = Annotated[
@@ -38,7 +39,20 @@ Client = Annotated[
         " `-` reads it from standard input, where no shell history keeps it.",
     ),
 ]
-ByWorker = Annotated[str, typer.Option("--worker", help="The worker who acts: a pseudonym of your party.")]
+ByWorker = Annotated[
+    str,
+    typer.Option(
+        "--worker",
+        help="The worker who acts: a pseudonym that the sandbox knows, or any with its role, as in"
+        " `vw-jurist-12:caseworker`.",
+    ),
+]
+Categories = Annotated[
+    list[str],
+    typer.Option(
+        "--category", help="What it is about, for example perspective or decisions; repeat it for more."
+    ),
+]
 
 
 class Acting:
@@ -95,7 +109,8 @@ def read_categories(names: Iterable[str]) -> list[Category]:
     from adapters.protocol import Category
 
     given = list(names)
-    unknown = set(given) - {known.value for known in Category}
+    known = [category.value for category in Category]
+    unknown = sorted(set(given) - set(known))
     if unknown:
-        raise typer.BadParameter(f"no such category: {', '.join(sorted(unknown))}")
+        raise typer.BadParameter(f"no such category: {', '.join(unknown)}; there are {', '.join(known)}")
     return [Category(name) for name in given]

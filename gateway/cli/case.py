@@ -10,13 +10,20 @@ from gateway.cli.acting import Acting, AsParty, ByWorker, Client, Sandbox
 from gateway.cli.present import AsJson
 
 app = typer.Typer(no_args_is_help=True, help="Cases: who works with a client, by the client's act.")
-Case = Annotated[str, typer.Argument(help="The id of the case, as your party knows it.")]
-Casemanager = Annotated[str, typer.Option(help="Your worker who manages the case.")]
-Others = Annotated[list[str] | None, typer.Option("--with", help="A worker on the case; repeat it.")]
+Case = Annotated[str, typer.Argument(metavar="ID", help="The id of the case, which `open` printed.")]
+Casemanager = Annotated[
+    str, typer.Option(help="Your worker who manages the case: a pseudonym, without a role.")
+]
+Others = Annotated[
+    list[str] | None,
+    typer.Option("--with", help="Another worker on the case, who may then ask; repeat it for more."),
+]
+_AS_VW = "--sandbox var/sandbox.json --as vluchtelingenwerk"
 
 
 @app.command(
     "open",
+    short_help="Open a case on a mandate that the client signed.",
     epilog="Example: poort case open --sandbox var/sandbox.json --as vluchtelingenwerk --client amina"
     " --worker vw-balie-01 --casemanager vw-regie-07 --with vw-jurist-12",
 )
@@ -31,7 +38,10 @@ def open_case(
     as_party: AsParty = None,
     as_json: AsJson = False,
 ) -> None:
-    """Open a case on a mandate that the client signed; a second worker must confirm it."""
+    """Open a case on a mandate that the client signed; a second worker must confirm it.
+
+    Put on it, with `--with`, everyone who will ask, or record and confirm consents: each in their own role.
+    """
     from gateway.cli.evidence import signed_on_paper
 
     acting = Acting(sandbox, as_party, as_json)
@@ -49,16 +59,22 @@ def open_case(
     )
 
 
-@app.command()
+@app.command(
+    short_help="Confirm the mandate as the second worker.",
+    epilog=f"Example: poort case confirm ID --worker vw-balie-02 {_AS_VW}",
+)
 def confirm(
     case: Case, worker: ByWorker, sandbox: Sandbox = None, as_party: AsParty = None, as_json: AsJson = False
 ) -> None:
-    """Confirm the client's mandate as the second worker."""
+    """Confirm the client's mandate as the second worker; after a lost answer, do it again."""
     acting = Acting(sandbox, as_party, as_json)
     acting.show_as(worker, lambda requester, by: requester.confirm_case(case, worker=by))
 
 
-@app.command()
+@app.command(
+    short_help="Find your own party's cases of a client.",
+    epilog=f"Example: poort case find --client amina --worker vw-jurist-12 {_AS_VW}",
+)
 def find(
     client: Client,
     worker: ByWorker,
@@ -72,7 +88,10 @@ def find(
     acting.show_as(worker, lambda requester, by: requester.search_cases(who, worker=by))
 
 
-@app.command()
+@app.command(
+    short_help="Invite another party to the case.",
+    epilog=f"Example: poort case invite ID --partner goedwerk --worker vw-regie-07 {_AS_VW}",
+)
 def invite(
     case: Case,
     partner: Annotated[str, typer.Option(help="The party that is invited.")],
@@ -86,9 +105,15 @@ def invite(
     acting.show_as(worker, lambda requester, by: requester.invite_partner(case, partner, worker=by))
 
 
-@app.command()
+@app.command(
+    short_help="Accept an invitation, and be on the case.",
+    epilog="Example: poort case accept ID --client amina --worker gw-regie-1 --casemanager gw-regie-1"
+    " --with gw-begeleider-2 --sandbox var/sandbox.json --as goedwerk",
+)
 def accept(
-    invitation: Annotated[str, typer.Argument(help="The id of the invitation.")],
+    invitation: Annotated[
+        str, typer.Argument(metavar="ID", help="The id of the invitation, which `invite` printed.")
+    ],
     client: Client,
     worker: ByWorker,
     casemanager: Casemanager,
@@ -108,7 +133,9 @@ def accept(
     )
 
 
-@app.command()
+@app.command(
+    short_help="Leave the case.", epilog=f"Example: poort case leave ID --worker vw-regie-07 {_AS_VW}"
+)
 def leave(
     case: Case, worker: ByWorker, sandbox: Sandbox = None, as_party: AsParty = None, as_json: AsJson = False
 ) -> None:

@@ -9,18 +9,23 @@ from gateway.cli import case, consent, demo, ledger, operate, policy, request, s
 app = typer.Typer(
     name="poort",
     help="The gate between agencies that help undocumented people.\n\n"
-    "Start with `poort demo`; then `poort up`, and ask something yourself:\n\n"
-    "    poort request ask --sandbox var/sandbox.json --as vluchtelingenwerk --client amina ...",
+    "`poort demo` shows all of it. To ask something yourself, keep `poort up` running, and in another"
+    " terminal: open a case (`poort case open`), let a second worker confirm it (`poort case confirm`),"
+    " and ask (`poort request ask`). Each command's --help ends with an example; docs/tutorial.md tells"
+    " the whole way.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,  # its traceback prints local variables: keys, numbers of people
     rich_markup_mode=None,
+    context_settings={"max_content_width": 100},
 )
-app.command("demo")(demo.demo)
-app.command("up")(up.up)
-app.command("provision")(up.provision_only)
-app.command("health")(operate.health)
-app.command("migrate")(operate.migrate)
+app.command("demo", short_help="See the main job, nine steps, on real processes.")(demo.demo)
+app.command("up", short_help="Keep the whole stack running on this machine, to try it.")(up.up)
+app.command("provision", short_help="Make keys, register and signed agreement, for containers.")(
+    up.provision_only
+)
+app.command("health", short_help="Ask a process whether it can do its work.")(operate.health)
+app.command("migrate", short_help="Bring the gateway's database up to date.")(operate.migrate)
 app.add_typer(request.app, name="request")
 app.add_typer(consent.app, name="consent")
 app.add_typer(case.app, name="case")

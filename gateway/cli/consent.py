@@ -8,17 +8,19 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli.acting import Acting, AsParty, ByWorker, Client, Sandbox, read_categories
+from gateway.cli.acting import Acting, AsParty, ByWorker, Categories, Client, Sandbox, read_categories
 from gateway.cli.present import AsJson, read_json_file
 
 app = typer.Typer(no_args_is_help=True, help="Consents: what a client allowed, to whom, until when.")
-Consent = Annotated[str, typer.Argument(help="The id of the consent, as your party knows it.")]
+Consent = Annotated[str, typer.Argument(metavar="ID", help="The id of the consent, which `record` printed.")]
+_AS_VW = "--sandbox var/sandbox.json --as vluchtelingenwerk"
 
 
 @app.command(
+    short_help="Record what a client allowed.",
     epilog="Example: poort consent record --sandbox var/sandbox.json --as vluchtelingenwerk --client amina"
     " --worker vw-balie-01 --purpose legal_screening --source ind --recipient vluchtelingenwerk"
-    " --category decisions --category dossier_documents"
+    " --category decisions --category dossier_documents",
 )
 def record(
     client: Client,
@@ -26,12 +28,15 @@ def record(
     purpose: Annotated[str, typer.Option(help="What it is for, one purpose of the agreement.")],
     source: Annotated[list[str], typer.Option(help="A party that may be asked; repeat it.")],
     recipient: Annotated[list[str], typer.Option(help="A party that may receive; repeat it.")],
-    category: Annotated[list[str], typer.Option(help="What may be passed on; repeat it.")],
+    category: Categories,
     explicit: Annotated[
         list[str] | None, typer.Option(help="A special category that got its own explicit yes; repeat it.")
     ] = None,
     until: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Until when (UTC); six months if not given.")
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Until when (UTC); six months if not given."
+        ),
     ] = None,
     evidence: Annotated[
         Path | None, typer.Option(help="A JSON file of how it was given; signed on paper if not given.")
@@ -63,7 +68,10 @@ def record(
     )
 
 
-@app.command()
+@app.command(
+    short_help="Confirm a consent as the second worker.",
+    epilog=f"Example: poort consent confirm ID --worker vw-balie-02 {_AS_VW}",
+)
 def confirm(
     consent: Consent,
     worker: ByWorker,
@@ -71,12 +79,15 @@ def confirm(
     as_party: AsParty = None,
     as_json: AsJson = False,
 ) -> None:
-    """Confirm a consent as the second worker."""
+    """Confirm a consent as the second worker; after a lost answer, do it again."""
     acting = Acting(sandbox, as_party, as_json)
     acting.show_as(worker, lambda requester, by: requester.confirm_consent(consent, worker=by))
 
 
-@app.command()
+@app.command(
+    short_help="Withdraw a consent, at once.",
+    epilog=f"Example: poort consent withdraw ID --worker vw-balie-01 {_AS_VW}",
+)
 def withdraw(
     consent: Consent,
     worker: ByWorker,
@@ -89,7 +100,7 @@ def withdraw(
     acting.show_as(worker, lambda requester, by: requester.withdraw_consent(consent, worker=by))
 
 
-@app.command("list")
+@app.command("list", epilog=f"Example: poort consent list --client amina --worker vw-balie-01 {_AS_VW}")
 def list_consents(
     client: Client,
     worker: ByWorker,
@@ -103,7 +114,7 @@ def list_consents(
     acting.show_as(worker, lambda requester, by: requester.search_consents(who, worker=by))
 
 
-@app.command()
+@app.command(epilog=f"Example: poort consent receipt ID {_AS_VW}")
 def receipt(
     consent: Consent, sandbox: Sandbox = None, as_party: AsParty = None, as_json: AsJson = False
 ) -> None:

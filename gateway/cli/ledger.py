@@ -24,7 +24,9 @@ app = typer.Typer(no_args_is_help=True, help="The ledger: copy it, and check a c
 
 @app.command(epilog="Example: poort ledger export ledger.json --sandbox var/sandbox.json --as askv")
 def export(
-    file: Annotated[Path, typer.Argument(help="Where to write it; an existing file is not replaced.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Where to write it; an existing file is not replaced.")
+    ],
     sandbox: Sandbox = None,
     as_party: AsParty = None,
     as_json: AsJson = False,
@@ -51,18 +53,26 @@ def export(
 
 
 @app.command(
+    short_help="Check such a file, without network or gateway.",
     epilog="Example: poort ledger verify ledger.json --register var/deployment/askv/register.json"
-    " --earlier kept-last-month.txt"
+    " --earlier kept-last-month.txt",
 )
 def verify(
-    file: Annotated[Path, typer.Argument(help="A ledger file, as `poort ledger export` writes it.")],
-    vkey: Annotated[str | None, typer.Option(help="The ledger's public key in C2SP form.")] = None,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A ledger file, as `poort ledger export` writes it.")
+    ],
+    vkey: Annotated[
+        str | None, typer.Option(help="The ledger's public key, as `export` prints it; or give --register.")
+    ] = None,
     register: Annotated[
         Path | None, typer.Option(help="Your own party register, which names the ledger's key.")
     ] = None,
     earlier: Annotated[
         list[Path] | None,
-        typer.Option(help="A checkpoint that you kept: nothing before it may have changed."),
+        typer.Option(
+            help="A checkpoint that you kept, as `request receipt` does: nothing before it may have changed."
+            " Repeat it for more."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

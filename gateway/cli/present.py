@@ -43,13 +43,24 @@ def fail_with(error: RequesterError, *, as_json: bool) -> NoReturn:
     paragraph = error.paragraph if isinstance(error, GatewayRefused) else None
     if as_json:
         problem = {"code": error.code, "message": error.message, "next_step": error.next_step}
-        print_json(problem | ({"paragraph": paragraph} if paragraph else {}))
+        more = {"id": _still_known(error), "paragraph": paragraph}
+        print_json(problem | {name: value for name, value in more.items() if value})
     else:
         print_hanging(err, f"[bold red]{error.code}[/]  ", escape(error.message))
         if paragraph:
             print_hanging(err, "  rests on: ", escape(article(paragraph)))
         print_hanging(err, "  next step: ", escape(error.next_step))
     raise typer.Exit(1)
+
+
+def _still_known(error: RequesterError) -> str | None:
+    """Return the id of the request that goes on although the call failed, where there is one."""
+    from adapters.requester import GatewayRefused, StillWaiting
+
+    if isinstance(error, StillWaiting):
+        return error.exchange
+    known = error.problem.get("id") if isinstance(error, GatewayRefused) else None
+    return known if isinstance(known, str) else None
 
 
 def fail(message: str) -> NoReturn:

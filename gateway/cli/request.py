@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from gateway.cli.acting import Acting, AsParty, ByWorker, Client, Sandbox, read_categories
+from gateway.cli.acting import Acting, AsParty, ByWorker, Categories, Client, Sandbox, read_categories
 from gateway.cli.layout import print_as_is, print_hanging
 from gateway.cli.present import AsJson, err, fail, out, print_json
 
@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Ask a source for parts of a client's dossier.")
 ExchangeId = Annotated[str, typer.Argument(metavar="ID", help="The id of the request, which `ask` printed.")]
+_AS_VW = "--sandbox var/sandbox.json --as vluchtelingenwerk"
+# What a desktop needs to open a file with the right program; a source may send other types too.
+_SUFFIXES = {
+    "application/pdf": ".pdf",
+    "image/jpeg": ".jpg",
+    "image/png": ".png",
+    "image/tiff": ".tif",
+    "text/plain": ".txt",
+}
 SaveTo = Annotated[
     Path | None, typer.Option("--save-to", help="A folder for the opened documents; made if needed.")
 ]
@@ -34,12 +43,22 @@ def ask(
     worker: ByWorker,
     purpose: Annotated[str, typer.Option(help="A purpose of the agreement, for example legal_screening.")],
     source: Annotated[str, typer.Option(help="The party that is asked, for example ind.")],
-    category: Annotated[list[str], typer.Option(help="What is asked for; repeat it for more.")],
+    category: Categories,
     reason: Annotated[str | None, typer.Option(help="Why now, as one of the agreement's words.")] = None,
-    wait: Annotated[int, typer.Option(help="Seconds that the gateway may hold the call.")] = 5,
-    patience: Annotated[float, typer.Option(help="Seconds to follow a source that needs longer.")] = 60.0,
+    wait: Annotated[
+        int, typer.Option(help="For how many seconds the gateway may hold one call before it answers.")
+    ] = 5,
+    patience: Annotated[
+        float,
+        typer.Option(
+            help="How many seconds to wait in all. After that the request goes on by itself: see `show`."
+        ),
+    ] = 60.0,
     idempotency_key: Annotated[
-        str | None, typer.Option(help="Your own key for this request; asked again, it is the same one.")
+        str | None,
+        typer.Option(
+            help="A random word of yours, at least 8 characters: the same one means the same request."
+        ),
     ] = None,
     save_to: SaveTo = None,
     sandbox: Sandbox = None,
@@ -69,7 +88,10 @@ def ask(
     _show(*acting.run(work), source, save_to=save_to, as_json=as_json)
 
 
-@app.command(epilog="Example: poort request show aBcD… --source ind --sandbox var/sandbox.json --as askv")
+@app.command(
+    short_help="Look at a request again, and open what came.",
+    epilog=f"Example: poort request show ID --source ind --save-to papers {_AS_VW}",
+)
 def show(
     exchange: ExchangeId,
     source: Annotated[str, typer.Option(help="The party that was asked.")],
@@ -88,7 +110,10 @@ def show(
     _show(*found, source, save_to=save_to, as_json=as_json)
 
 
-@app.command()
+@app.command(
+    short_help="Say that the answer arrived whole.",
+    epilog=f"Example: poort request acknowledge ID --worker vw-jurist-12 {_AS_VW}",
+)
 def acknowledge(
     exchange: ExchangeId,
     worker: ByWorker,
@@ -103,7 +128,7 @@ def acknowledge(
     _show(settled, None, None, save_to=None, as_json=as_json)
 
 
-@app.command()
+@app.command(epilog=f"Example: poort request cancel ID --worker vw-jurist-12 {_AS_VW}")
 def cancel(
     exchange: ExchangeId,
     worker: ByWorker,
@@ -118,11 +143,18 @@ def cancel(
     _show(settled, None, None, save_to=None, as_json=as_json)
 
 
-@app.command()
+@app.command(
+    short_help="Prove by the ledger what was handed over.",
+    epilog=f"Example: poort request receipt ID {_AS_VW}",
+)
 def receipt(
     exchange: ExchangeId, sandbox: Sandbox = None, as_party: AsParty = None, as_json: AsJson = False
 ) -> None:
-    """Fetch the receipt and prove, with the ledger's public key, that the ledger holds it."""
+    """Fetch the receipt and prove that the ledger holds it.
+
+    By the ledger's public key, and by the checkpoint that your party kept of the last receipt: a ledger that
+    was rewritten since is refused.
+    """
     proven = Acting(sandbox, as_party, as_json).run(lambda requester: requester.receipt(exchange))
     if as_json:
         print_json(proven.proof.model_dump())
@@ -131,7 +163,7 @@ def receipt(
         out,
         "",
         f"Entry {proven.receipt.ledger.index} of a ledger of {proven.tree_size}: signature, commitment,"
-        " inclusion proof and checkpoint hold.",
+        " inclusion proof and checkpoint hold; the ledger continues what your party saw of it before.",
     )
 
 
@@ -177,7 +209,9 @@ def _save(dossier: OpenedDossier, folder: Path) -> list[Path]:
     for number, document in enumerate(dossier.documents, 1):
         # Only the last part of the source's name, and a number first: no name leads out of the folder
         # or over an earlier file.
-        path = folder / f"{number:03d}-{Path(document.name.replace(chr(92), '/')).name or 'document'}"
+        name = Path(document.name.replace(chr(92), "/")).name or "document"
+        suffix = _SUFFIXES.get(document.media_type, "")
+        path = folder / f"{number:03d}-{name}{'' if name.lower().endswith(suffix) else suffix}"
         try:
             with path.open("xb") as file:
                 file.write(document.content)

@@ -134,7 +134,7 @@ async def search_cases(body: ClientSearch, parts: Parts, caller: Authenticated) 
 
 @router.post("/cases/{id}/confirmation", response_model_exclude_none=True, summary="Confirm a mandate")
 async def confirm_case(body: ActingWorker, parts: Parts, caller: Authenticated, case_id: CaseId) -> CaseState:
-    """Make a pending case active by the word of a second worker."""
+    """Make a pending case active by the word of a second worker; saying so again answers the same."""
     return _shape(await cases.confirm_case(parts, caller, case_id, body.worker))
 
 

@@ -32,7 +32,7 @@ _CONFIRM = "Have another worker on the case confirm it: POST /v1/consents/{id}/c
 _REFUSED = "Do not ask again for this unless the client brings it up."
 _NOTHING_SHARED = "Nothing had been handed over under this consent."
 _SHARED = (
-    "What was handed over under this consent before now ({count} times) cannot be called back from here;"
+    "What was handed over under this consent before now ({often}) cannot be called back from here;"
     " whoever received it is bound by the agreement."
 )
 
@@ -130,7 +130,7 @@ async def search_consents(body: ClientSearch, parts: Parts, caller: Authenticate
 async def confirm_consent(
     body: ActingWorker, parts: Parts, caller: Authenticated, consent_id: ConsentId
 ) -> ConsentState:
-    """Make a pending consent active by the word of a second worker on the case."""
+    """Make a pending consent active by the word of a second worker; saying so again answers the same."""
     return _shape(await consents.confirm(parts, caller, consent_id, body.worker))
 
 
@@ -171,7 +171,9 @@ def _withdrawn(withdrawal: Withdrawal) -> Withdrawn:
     return Withdrawn(
         effective_at=_instant(withdrawal.effective_at),
         ledger_index=withdrawal.ledger_index,
-        cannot_undo=_SHARED.format(count=count) if count else _NOTHING_SHARED,
+        cannot_undo=_SHARED.format(often="once" if count == 1 else f"{count} times")
+        if count
+        else _NOTHING_SHARED,
     )
 
 

@@ -166,6 +166,8 @@ async def post_dossier_request(
         raw_body=await request.body(),
     )
     asked = await exchange.ask(parts, submitted)
+    if isinstance(asked, Delivery):
+        return _shape(asked)
     settled = await _wait(request, parts, asked, _seconds(prefer, parts))
     return await _answer(request, parts, settled, response)
 
@@ -219,7 +221,7 @@ async def get_receipt(parts: Parts, caller: Authenticated, exchange_id: Exchange
 
 async def _own(parts: Services, caller: Caller, exchange_id: str, worker: Worker | None = None) -> Exchange:
     """Find a request of the caller's; another party's is as absent as one that never was."""
-    known = await parts.store.read(lambda conn: exchange_records.load(conn, exchange_id))
+    known = await parts.store.look_up(lambda conn: exchange_records.load(conn, exchange_id))
     if known is None or known.requester != caller.party:
         raise Refused("not_found")
     if worker is not None and (worker.id, worker.role.value) != (known.worker_id, known.worker_role):
@@ -231,19 +233,19 @@ async def _wait(request: Request, parts: Services, known: Exchange, seconds: int
     if known.state != "forwarded" or seconds <= 0:
         return known
     with parts.arrivals.expect(known.id) as expectation:
-        current = await parts.store.read(lambda conn: exchange_records.present(conn, known.id))
+        current = await parts.store.look_up(lambda conn: exchange_records.present(conn, known.id))
         with stepped_aside(request) as may_wait:
             if current.state == "forwarded" and may_wait:
                 await expectation.wait(seconds)
-    return await parts.store.read(lambda conn: exchange_records.present(conn, known.id))
+    return await parts.store.look_up(lambda conn: exchange_records.present(conn, known.id))
 
 
 async def _end(parts: Services, known: Exchange, state: State) -> DossierRequestState:
     if not await exchange_ends.end(parts, known, state):
-        current = await parts.store.read(lambda conn: exchange_records.present(conn, known.id))
+        current = await parts.store.look_up(lambda conn: exchange_records.present(conn, known.id))
         if current.state != state:
             raise Conflict("state_conflict", f"This request is {current.state}.")
-    current = await parts.store.read(lambda conn: exchange_records.present(conn, known.id))
+    current = await parts.store.look_up(lambda conn: exchange_records.present(conn, known.id))
     return _shape(await exchange.hand_over(parts, current))
 
 
@@ -252,7 +254,7 @@ async def _answer(
 ) -> DossierRequestState:
     if known.state == "answered" and not BASELINE.issuperset(known.ordered):
         size = await parts.store.read(lambda conn: exchange_records.held_bytes(conn, known.id))
-        await hold_room(request, parts.room, f"party {known.requester}", size)
+        await hold_room(request, parts.room, known.requester, size)
     delivery = await exchange.hand_over(parts, known)
     if delivery.state == "forwarded":
         response.status_code = 202

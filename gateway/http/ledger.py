@@ -26,7 +26,7 @@ NOTE_MEDIA_TYPE = "text/plain; charset=utf-8"
 _FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 
 # Sizes and places are JSON integers that every parser reads exactly.
-Count = Annotated[int, Query(ge=0, le=2**53 - 1)]
+_MOST = 2**53 - 1
 Hash = Annotated[str, Field(description="SHA-256, base64url without padding")]
 
 
@@ -61,8 +61,24 @@ async def get_checkpoint(parts: Annotated[Services, Depends(provided)]) -> Respo
 @router.get("/v1/ledger/inclusion-proofs", summary="Prove that an entry is in the ledger")
 async def get_inclusion_proof(
     parts: Annotated[Services, Depends(provided)],
-    leaf_index: Annotated[Count, Query(alias="leafIndex")],
-    tree_size: Annotated[Count, Query(alias="treeSize")],
+    leaf_index: Annotated[
+        int,
+        Query(
+            alias="leafIndex",
+            ge=0,
+            le=_MOST,
+            description="Which entry, counted from 0: `ledger.index` of a receipt.",
+        ),
+    ],
+    tree_size: Annotated[
+        int,
+        Query(
+            alias="treeSize",
+            ge=0,
+            le=_MOST,
+            description="Under which checkpoint: its size, the second line of it.",
+        ),
+    ],
 ) -> InclusionProof:
     """Answer the proof for an entry under the checkpoint of `treeSize`."""
     proof = await parts.store.read(lambda conn: proofs.inclusion(conn, leaf_index, tree_size))
@@ -77,8 +93,24 @@ async def get_inclusion_proof(
 @router.get("/v1/ledger/consistency-proofs", summary="Prove that the ledger only grew")
 async def get_consistency_proof(
     parts: Annotated[Services, Depends(provided)],
-    first_size: Annotated[Count, Query(alias="firstSize")],
-    second_size: Annotated[Count, Query(alias="secondSize")],
+    first_size: Annotated[
+        int,
+        Query(
+            alias="firstSize",
+            ge=0,
+            le=_MOST,
+            description="The size of the checkpoint that you kept; at least 1.",
+        ),
+    ],
+    second_size: Annotated[
+        int,
+        Query(
+            alias="secondSize",
+            ge=0,
+            le=_MOST,
+            description="The size of a later checkpoint.",
+        ),
+    ],
 ) -> ConsistencyProof:
     """Answer the proof that nothing of the first checkpoint was rewritten in the second."""
     hashes = await parts.store.read(lambda conn: proofs.consistency(conn, first_size, second_size))

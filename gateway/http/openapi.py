@@ -7,18 +7,18 @@ address and in a header of every answer, and a token is needed where the code as
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from gateway.http.headers import API_VERSION
 from gateway.http.problems import PROBLEM_MEDIA_TYPE, TYPE_PREFIX
-from gateway.http.strict_body import needs_caller
+from gateway.http.strict_body import StrictRoute, needs_caller
 
 PREFIX = "/v1"
 _SCHEME = "dpop"
@@ -32,6 +32,8 @@ _TAGS = {
     "dossier requests": "Ask for parts of a dossier; look at what came.",
     "orders": "Where sources deliver answers that took longer.",
     "ledger": "The log, open to every party, that proves what was decided and handed over.",
+    "tokens": "How a party signs in (OAuth 2.0): beside `/v1`, not under it.",
+    "health": "For whoever runs the gateway: beside `/v1`, without a token.",
 }
 _PROBLEM_SCHEMA = {
     "type": "object",
@@ -67,15 +69,22 @@ _MEANINGS = {
     502: "What the source said was refused; nothing of it was released.",
     503: "A part does not answer; nothing was released.",
 }
+# What FastAPI says of every answer that comes with no word of ours.
+_FRAMEWORKS_WORDS = "Successful Response"
 _VERSION_HEADER = {"API-Version": {"description": "Full version of the API.", "schema": {"type": "string"}}}
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=StrictRoute)
 
 
 @router.get(PREFIX + "/openapi.json")
-async def openapi_json(request: Request) -> JSONResponse:
+async def openapi_json(request: Request) -> Response:
     """Publish the document to anyone, on any page (/core/publish-openapi)."""
-    return JSONResponse(request.app.openapi(), headers={"Access-Control-Allow-Origin": "*"})
+    state = request.app.state
+    if not hasattr(state, "openapi_json"):
+        # Once: however many ask and do not take it off, these bytes are in memory one time.
+        state.openapi_json = bytes(JSONResponse(request.app.openapi()).body)
+    headers = {"Access-Control-Allow-Origin": "*"}
+    return Response(state.openapi_json, media_type="application/json", headers=headers)
 
 
 def describe(app: FastAPI, routes: Iterable[APIRoute], issuer: str) -> dict[str, Any]:
@@ -101,12 +110,16 @@ def describe(app: FastAPI, routes: Iterable[APIRoute], issuer: str) -> dict[str,
         if needs_caller(route)
         for method in route.methods or ()
     }
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for path, item in document["paths"].items():
         for method, operation in item.items():
-            _correct(operation, secured=(path, method) in secured, method=method)
+            if path.startswith(PREFIX + "/"):
+                _add_statuses(operation, secured=(path, method) in secured, method=method)
+            else:
+                operation["servers"] = [{"url": issuer.rstrip("/"), "description": "Beside the versions."}]
+            _correct(operation, schemas)
     # The version is the server's, so that a client is generated once for all versions (/core/uri-version).
     document["paths"] = {path.removeprefix(PREFIX): item for path, item in document["paths"].items()}
-    schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for generated in ("HTTPValidationError", "ValidationError"):
         schemas.pop(generated, None)
     schemas["Problem"] = _PROBLEM_SCHEMA
@@ -127,17 +140,15 @@ def describe(app: FastAPI, routes: Iterable[APIRoute], issuer: str) -> dict[str,
     return document
 
 
-def _correct(operation: dict[str, Any], *, secured: bool, method: str) -> None:
+def _add_statuses(operation: dict[str, Any], *, secured: bool, method: str) -> None:
+    """Say of a resource which refusals it may answer, and who may call it."""
     responses = operation["responses"]
-    responses.pop("422", None)
     for parameter in operation.get("parameters", []):
         if parameter["name"] == "Idempotency-Key":
             # Our own problem document says so; FastAPI's would come before it.
             parameter.update(required=True, schema={"type": "string", "minLength": 8, "maxLength": 128})
     in_path = any(parameter["in"] == "path" for parameter in operation.get("parameters", []))
-    statuses = [500, 503]
-    if "requestBody" in operation or "parameters" in operation or method == "post":
-        statuses += [400]
+    statuses = [400, 503]  # at least for a query that it does not know
     if "requestBody" in operation:
         statuses += [413, 415]
     if secured:
@@ -151,9 +162,25 @@ def _correct(operation: dict[str, Any], *, secured: bool, method: str) -> None:
         statuses += [502]
     for status in statuses:
         responses.setdefault(str(status), {"description": _MEANINGS[status]})
+
+
+def _correct(operation: dict[str, Any], schemas: Mapping[str, Any]) -> None:
+    """Let every answer say what it is; a refusal is a problem unless the code says what else it is."""
+    responses = operation["responses"]
+    responses.pop("422", None)
+    responses.setdefault("500", {"description": _MEANINGS[500]})
     for status, response in responses.items():
         response["headers"] = {**response.get("headers", {}), **_VERSION_HEADER}
         if int(status) >= 400:
             problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
-            response["content"] = {PROBLEM_MEDIA_TYPE: problem}
+            response.setdefault("content", {PROBLEM_MEDIA_TYPE: problem})
+        elif response["description"] == _FRAMEWORKS_WORDS:
+            response["description"] = _described(response, schemas) or _FRAMEWORKS_WORDS
     operation["responses"] = dict(sorted(responses.items()))
+
+
+def _described(response: Mapping[str, Any], schemas: Mapping[str, Any]) -> str | None:
+    """Return what the shape of an answer says of itself."""
+    reference = response["content"].get("application/json", {}).get("schema", {}).get("$ref", "")
+    described: str | None = schemas.get(reference.rpartition("/")[2], {}).get("description")
+    return described

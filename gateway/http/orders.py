@@ -13,7 +13,16 @@ from gateway.http.strict_body import strict_route
 from gateway.oauth.resource import Caller, authenticated
 from gateway.services import Services, provided
 
-router = APIRouter(prefix="/v1/orders", route_class=strict_route(MAX_ANSWER_BYTES), tags=["orders"])
+
+def _is_source(parts: Services, caller: Caller) -> bool:
+    return parts.sources.knows(caller.party)
+
+
+router = APIRouter(
+    prefix="/v1/orders",
+    route_class=strict_route(MAX_ANSWER_BYTES, may_send_more=_is_source),
+    tags=["orders"],
+)
 
 
 class AnswerTaken(Wire):
@@ -31,7 +40,7 @@ async def post_answer(
     exchange_id: Annotated[OpaqueId, Path(alias="id", description="The exchange that the order names.")],
 ) -> AnswerTaken:
     """Verify and keep an answer, exactly as one that came at once. The same answer again is no error."""
-    known = await parts.store.read(lambda conn: exchange_records.load(conn, exchange_id))
+    known = await parts.store.look_up(lambda conn: exchange_records.load(conn, exchange_id))
     if known is None or known.source != caller.party or known.order_jws is None:
         raise Refused("not_found")
     if body.exchange != exchange_id:

@@ -87,7 +87,7 @@ async def authenticated(request: Request) -> Caller:
     # 2 The caller has what the token is bound to, and 3 this is how the party stands.
     if scheme == "bearer":
         _check_certificate(request, parts, token, now)
-        standing = await parts.store.read(lambda conn: parties.standing(conn, token.party))
+        standing = await parts.store.look_up(lambda conn: parties.standing(conn, token.party))
     else:
         proof = _verified_proof(request, parts, unverified_token, now)
         if token.binding != Binding(binding.PROOF_KEY, proof.jkt):

@@ -21,7 +21,7 @@ from adapters.kit import jose
 from gateway import parties
 from gateway.errors import GatewayError, InputRefused
 from gateway.http.strict_body import media_type, read_limited
-from gateway.oauth import binding, dpop, replay
+from gateway.oauth import binding, documents, dpop, replay
 from gateway.oauth.assertion import AUTH_METHOD, Assertion, AssertionRefused, PartyAssertion, PartyClient
 from gateway.oauth.binding import Binding
 from gateway.oauth.certificate import presented_thumbprint
@@ -42,7 +42,10 @@ _MAX_FIELDS = 16
 # error → status and the one description that it ever has. An unknown party, a wrong key, a replay and
 # a suspension are one answer, or the endpoint would tell who is a party.
 _ERRORS: Mapping[str, tuple[int, str]] = {
-    "invalid_request": (400, "The form is malformed, repeats a parameter, or carries two credentials."),
+    "invalid_request": (
+        400,
+        "The form is malformed, repeats a parameter, or carries two credentials; or there is a query.",
+    ),
     "invalid_client": (400, "The client assertion, or the certificate with it, is not accepted."),
     "unsupported_grant_type": (400, "Only client_credentials is offered."),
     "invalid_scope": (400, "There are no scopes; leave the parameter out."),
@@ -50,10 +53,15 @@ _ERRORS: Mapping[str, tuple[int, str]] = {
 }
 
 _logger = structlog.get_logger("gateway.oauth")
-router = APIRouter(include_in_schema=False)
+router = APIRouter(tags=["tokens"])
 
 
-@router.post(TOKEN_PATH)
+@router.post(
+    TOKEN_PATH,
+    summary="Get an access token",
+    responses=documents.TOKEN_ANSWERS,
+    openapi_extra=documents.TOKEN_FORM,
+)
 async def token(request: Request) -> JSONResponse:
     """Exchange a client assertion for a token, bound to a DPoP proof's key or to the certificate.
 
@@ -85,29 +93,27 @@ async def token(request: Request) -> JSONResponse:
     return JSONResponse(body, status, {"Pragma": "no-cache"})
 
 
-@router.get(METADATA_PATH)
-async def metadata(request: Request) -> dict[str, object]:
+@router.get(METADATA_PATH, summary="Get the metadata of the authorisation server")
+async def metadata(request: Request) -> documents.ServerMetadata:
     """Describe this authorisation server (RFC 8414 §2)."""
     issuer = services(request).settings.issuer
-    return {
-        "issuer": issuer,
-        "token_endpoint": issuer.rstrip("/") + TOKEN_PATH,
-        "jwks_uri": issuer.rstrip("/") + JWKS_PATH,
-        "response_types_supported": [],
-        "grant_types_supported": ["client_credentials"],
-        "token_endpoint_auth_methods_supported": [AUTH_METHOD],
-        "token_endpoint_auth_signing_alg_values_supported": ["ES256"],
-        "dpop_signing_alg_values_supported": ["ES256"],
-        "tls_client_certificate_bound_access_tokens": services(request).settings.sees_certificates,
-    }
+    return documents.ServerMetadata(
+        issuer=issuer,
+        token_endpoint=issuer.rstrip("/") + TOKEN_PATH,
+        jwks_uri=issuer.rstrip("/") + JWKS_PATH,
+        token_endpoint_auth_methods_supported=[AUTH_METHOD],
+        tls_client_certificate_bound_access_tokens=services(request).settings.sees_certificates,
+    )
 
 
-@router.get(JWKS_PATH)
-async def jwks(request: Request) -> dict[str, object]:
+@router.get(JWKS_PATH, summary="Get the keys that tokens are verified with")
+async def jwks(request: Request) -> documents.KeySet:
     """List the keys that tokens are verified with (RFC 7517 §5): of now, and of before a rotation."""
     parts = services(request)
     keys = parts.key_lists.verified("gateway").keys("token", parts.clock())
-    return {"keys": [{**jwk, "kid": kid, "use": "sig", "alg": "ES256"} for kid, jwk in keys.items()]}
+    return documents.KeySet(
+        keys=[{**jwk, "kid": kid, "use": "sig", "alg": "ES256"} for kid, jwk in keys.items()]
+    )
 
 
 class PartyGrant(ClientCredentialsGrant):  # type: ignore[misc]  # Authlib ships no types
@@ -185,6 +191,9 @@ class _FormRequest(OAuth2Request):  # type: ignore[misc]  # Authlib ships no typ
 
 
 async def _read_form(request: Request) -> dict[str, str]:
+    # RFC 6749 §3.2: our address has no query, so what stands in one is a parameter in the wrong place.
+    if request.scope["query_string"]:
+        raise InvalidRequestError("a query")
     if media_type(request) != "application/x-www-form-urlencoded":
         raise InvalidRequestError("another media type")
     try:

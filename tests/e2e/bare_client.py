@@ -10,12 +10,14 @@ import hmac
 import json
 import secrets
 import time
+from typing import Any
 
 import requests
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from joserfc import jwe, jws
 from joserfc.jwk import ECKey
 
+Json = Any  # objects, as they came
 CONSENT, REQUEST = "consent-statement+sd-jwt", "dossier-request+sd-jwt"
 REGISTRY = jwe.JWERegistry(algorithms=["ECDH-ES", "A256GCM"])
 REGISTRY.max_ciphertext_length = 16_000_000
@@ -24,12 +26,12 @@ REGISTRY.max_ciphertext_length = 16_000_000
 class BareClient:
     """One party at one gateway, with its own copy of the party register."""
 
-    def __init__(self, register, party, signing_jwk, encryption_jwk):
+    def __init__(self, register: Json, party: str, signing_jwk: Json, encryption_jwk: Json) -> None:
         self.register, self.party, self.gateway = register, party, register["issuer"]
         self.signing, self.encryption = ECKey.import_key(signing_jwk), ECKey.import_key(encryption_jwk)
-        self.process, self.token = ECKey.generate_key("P-256"), None
+        self.process, self.token = ECKey.generate_key("P-256"), ""
 
-    def sign_in(self):
+    def sign_in(self) -> None:
         """Get a token that is bound to this process's key (section 1 of the guide)."""
         now, address = int(time.time()), f"{self.gateway}/oauth/token"
         claims = {"iss": self.party, "sub": self.party, "aud": self.gateway, "iat": now, "exp": now + 60}
@@ -41,7 +43,7 @@ class BareClient:
         answer = requests.post(address, data=form, headers={"DPoP": self.proof("POST", address)}, timeout=60)
         self.token = answer.json()["access_token"]
 
-    def call(self, method, path, body=None, **headers):
+    def call(self, method: str, path: str, body: Json | None = None, **headers: str) -> Json:
         address = f"{self.gateway}/v1{path}"
         headers |= {"Authorization": f"DPoP {self.token}", "DPoP": self.proof(method, address, self.token)}
         answer = requests.request(method, address, json=body, headers=headers, timeout=60)
@@ -49,17 +51,17 @@ class BareClient:
             raise RuntimeError(answer.json()["code"])
         return answer.json()
 
-    def proof(self, method, address, token=None):
+    def proof(self, method: str, address: str, token: str = "") -> str:
         claims = {"htm": method, "htu": address, "iat": int(time.time()), "jti": fresh()}
         claims |= {"ath": digest(token)} if token else {}
         header = {"alg": "ES256", "typ": "dpop+jwt", "jwk": self.process.as_dict(private=False)}
         return jws.serialize_compact(header, json.dumps(claims), self.process)
 
-    def sign(self, typ, claims):
+    def sign(self, typ: str, claims: Json) -> str:
         header = {"alg": "ES256", "typ": typ, "kid": self.signing.thumbprint()}
         return jws.serialize_compact(header, json.dumps(claims), self.signing)
 
-    def keys(self, party, use):
+    def keys(self, party: str, use: str) -> dict[str, ECKey]:
         """Return kid → key of what a party uses now, as far as our own register vouches for it."""
         identity = ECKey.import_key(self.register["parties"][party]["identity_key"])
         served = requests.get(f"{self.gateway}/v1/parties/{party}/keys", timeout=60).json()["key_list"]
@@ -68,7 +70,7 @@ class BareClient:
         held = [one for one in listed["keys"] if one["use"] == use and one["nbf"] <= now < one["exp"]]
         return {one["kid"]: ECKey.import_key(one["jwk"]) for one in held}
 
-    def sd_jwt(self, typ, claims, client, lists):
+    def sd_jwt(self, typ: str, claims: Json, client: Json, lists: dict[str, list[str]]) -> str:
         """Sign claims; the client and every element of the lists come by disclosure."""
         disclosures = [encode(canonical([fresh(), "client", client]))]
         payload = claims | {"_sd": padded([digest(disclosures[0])]), "_sd_alg": "sha-256"}
@@ -78,10 +80,18 @@ class BareClient:
             disclosures += elements
         return "~".join([self.sign(typ, payload), *disclosures, ""])
 
-    def ask(self, client, purpose, source, categories, worker):
+    def ask(
+        self, client: Json, purpose: str, source: str, categories: list[str], worker: Json
+    ) -> tuple[Json, str]:
         """Ask, and wait until the source has answered; return that and the request's jti (section 3)."""
         now = int(time.time())
-        claims = {"iss": self.party, "aud": source, "iat": now, "exp": now + 14 * 86_400, "jti": fresh()}
+        claims: Json = {
+            "iss": self.party,
+            "aud": source,
+            "iat": now,
+            "exp": now + 14 * 86_400,
+            "jti": fresh(),
+        }
         claims |= {"purpose": purpose, "seal_to": self.encryption.thumbprint()}
         body = {"client": client, "purpose": purpose, "source": source, "categories": categories}
         body["signed_request"] = self.sd_jwt(REQUEST, claims, client, {"categories": categories})
@@ -91,7 +101,7 @@ class BareClient:
             found = self.call("GET", f"/dossier-requests/{found['id']}", Prefer="wait=30")
         return found, claims["jti"]
 
-    def open(self, found, source, jti):
+    def open(self, found: Json, source: str, jti: str) -> list[Json]:
         """Return the documents, once source and receipt vouch for all that came (section 4)."""
         answer, attestation, attested = found["answer"], found["answer"].get("attestation"), {}
         if attestation is not None:
@@ -109,14 +119,14 @@ class BareClient:
         assert self.read_receipt(found["receipt"], found["id"])["detail"]["answer"] == digest(content)
         return [self.open_one(found["id"], one) for one in answer["sealed"]]
 
-    def open_one(self, exchange, document):
+    def open_one(self, exchange: str, document: Json) -> Json:
         opened = jwe.decrypt_compact(document["jwe"], self.encryption, registry=REGISTRY)
-        line, _, rest = opened.plaintext.partition(b"\n")
+        line, _, rest = (opened.plaintext or b"").partition(b"\n")
         said = json.loads(line)
         assert (said["exchange"], said["category"]) == (exchange, document["category"])
         return said | {"content": rest[: said["length"]]}
 
-    def read_receipt(self, unverified, exchange):
+    def read_receipt(self, unverified: str, exchange: str) -> Json:
         """Return the ledger leaf that a receipt opens."""
         receipt = verified(unverified, self.keys("gateway", "receipt"), "receipt+jwt")
         assert (receipt["aud"], receipt["exchange"]) == (self.party, exchange)
@@ -126,7 +136,7 @@ class BareClient:
         assert decode(leaf["leaf_hash"]) == hashlib.sha256(b"\0" + entry).digest()
         return leaf
 
-    def prove(self, exchange):
+    def prove(self, exchange: str) -> Json:
         """Follow a request's newest entry to the ledger's signature; return what was recorded."""
         proven = self.call("GET", f"/dossier-requests/{exchange}/receipt")
         leaf, proof = self.read_receipt(proven["receipt"], exchange), proven["inclusion_proof"]
@@ -136,7 +146,16 @@ class BareClient:
         assert root_of(hashes[0], leaf["index"], size, hashes[1:]) == root
         return leaf["detail"]
 
-    def record_consent(self, client, purpose, source, categories, evidence, worker, confirmed_by):
+    def record_consent(
+        self,
+        client: Json,
+        purpose: str,
+        source: str,
+        categories: list[str],
+        evidence: Json,
+        worker: Json,
+        confirmed_by: Json,
+    ) -> Json:
         """Record a yes of ninety days, by the word of two workers (section 5)."""
         now, until = int(time.time()), int(time.time()) + 90 * 86_400
         lists = {"recipients": [self.party], "categories": categories, "explicit": []}
@@ -149,13 +168,13 @@ class BareClient:
         return self.call("POST", f"/consents/{consent['id']}/confirmation", {"worker": confirmed_by})
 
 
-def verified(token, keys, typ):
+def verified(token: str, keys: dict[str, ECKey], typ: str) -> Json:
     found = jws.deserialize_compact(token, lambda one: keys[one.headers()["kid"]], algorithms=["ES256"])
     assert found.headers()["typ"] == typ
     return json.loads(found.payload)
 
 
-def read_checkpoint(note, ledger):
+def read_checkpoint(note: str, ledger: Json) -> tuple[int, bytes]:
     """Return size and root of a checkpoint that the ledger's key of our register signed."""
     text, _, signatures = note.rpartition("\n\n")
     name, key_id, encoded = ledger["vkey"].split("+", 2)
@@ -167,7 +186,7 @@ def read_checkpoint(note, ledger):
     return int(text.split("\n")[1]), base64.b64decode(text.split("\n")[2])
 
 
-def root_of(node, index, size, hashes):
+def root_of(node: bytes, index: int, size: int, hashes: list[bytes]) -> bytes:
     """Compute the root that a leaf's proof leads to, from the root down (RFC 6962 §2.1.1)."""
     if size == 1:
         assert not hashes
@@ -179,27 +198,27 @@ def root_of(node, index, size, hashes):
     return hashlib.sha256(b"\1" + (inner + top if at_left else top + inner)).digest()
 
 
-def padded(digests):
+def padded(digests: list[str]) -> list[str]:
     """Pad, so that the number tells nothing; sort, so that the order does not."""
     return sorted(digests + [digest(fresh()) for _ in range(-len(digests) % 8 if digests else 8)])
 
 
-def canonical(value):
+def canonical(value: Any) -> bytes:
     """RFC 8785 for what has neither fractions nor names beyond ASCII: all that we meet here."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def fresh():
+def fresh() -> str:
     return secrets.token_urlsafe(16)
 
 
-def digest(text):
+def digest(text: str | bytes) -> str:
     return encode(hashlib.sha256(text.encode() if isinstance(text, str) else text).digest())
 
 
-def encode(raw):
+def encode(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def decode(text):
+def decode(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

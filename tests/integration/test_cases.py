@@ -12,6 +12,7 @@ from adapters.protocol import Role, Worker
 from gateway import cases, clients
 from gateway.errors import Conflict, Refused
 from gateway.ledger.entry import open_detail
+from gateway.ledger.proofs import ledger_size
 from gateway.storage.tables import cases as case_rows
 from gateway.storage.tables import clients as client_rows
 from gateway.storage.tables import identifiers, ledger_details, reach
@@ -78,8 +79,14 @@ async def test_another_party_finds_no_such_case_to_confirm(gate: Gate) -> None:
     ).case.state == "active"
 
 
-async def test_a_case_is_confirmed_once(gate: Gate) -> None:
+async def test_a_case_is_confirmed_once_and_who_did_so_may_say_it_again(gate: Gate) -> None:
     case = await gate.has_case()
+    size = await gate.reads(ledger_size)
+    assert await cases.confirm_case(gate.services, gate.caller(), case.case.id, DESK_2) == case
+    with pytest.raises(Conflict):
+        await cases.confirm_case(gate.services, gate.caller(), case.case.id, JURIST)
+    assert await gate.reads(ledger_size) == size
+    await cases.leave_case(gate.services, gate.caller(), case.case.id, MANAGER)
     with pytest.raises(Conflict):
         await cases.confirm_case(gate.services, gate.caller(), case.case.id, DESK_2)
 

@@ -9,8 +9,10 @@ import pytest
 
 from adapters.protocol import Worker
 from gateway.app import ROUTERS
+from gateway.http import consents
 from gateway.http.app_factory import build_app
 from gateway.oauth.resource import CALLER_SCOPE_KEY
+from gateway.withdrawals import Withdrawal
 from tests.integration.gate import DESK, DESK_2, DIGEST, JURIST, MANAGER, VW, Gate
 
 Call = Callable[..., Awaitable[httpx2.Response]]
@@ -97,6 +99,11 @@ async def test_a_case_and_a_consent_go_their_way(gate: Gate, call: Call) -> None
     active = await call(f"/v1/consents/{consent}/confirmation", {"worker": said(DESK_2)})
     assert active.json()["state"] == "active"
     assert active.json()["valid_until"].endswith("Z")
+    for path, first in ((f"/v1/cases/{case}", confirmed), (f"/v1/consents/{consent}", active)):
+        again = await call(f"{path}/confirmation", {"worker": said(DESK_2)})
+        assert (again.status_code, again.json()) == (200, first.json())
+        other = await call(f"{path}/confirmation", {"worker": said(JURIST)})
+        assert (other.status_code, other.json()["code"]) == (409, "state_conflict")
     receipt = await call(f"/v1/consents/{consent}/receipt")
     assert receipt.json()["record"]["@type"] == "dpv:ConsentRecord"
 
@@ -106,6 +113,13 @@ async def test_a_case_and_a_consent_go_their_way(gate: Gate, call: Call) -> None
     assert again.json() == withdrawn.json()
     listed = await call("/v1/consents/search", {"client": CLIENT, "worker": said(JURIST)})
     assert [one["state"] for one in listed.json()["consents"]] == ["withdrawn"]
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(0, "Nothing had been"), (1, "(once)"), (2, "(2 times)")], ids=str
+)
+def test_a_withdrawal_says_in_whole_words_how_often_it_came_too_late(count: int, words: str) -> None:
+    assert words in consents._withdrawn(Withdrawal(7, 1_790_000_000, {}, count)).cannot_undo
 
 
 async def test_workers_and_partners_come_and_go(call: Call) -> None:

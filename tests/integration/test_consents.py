@@ -1,5 +1,6 @@
 """Consents on a real store: confirmed by two, invisible to strangers, quick to read."""
 
+import asyncio
 import re
 from collections.abc import Callable
 from typing import Any
@@ -9,11 +10,14 @@ from sqlalchemy import Connection, event, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from adapters.protocol import Role, Worker
-from consent.model import Decision, State
+from consent import repository
+from consent.model import Decision, Event, State
 from consent.tables import consent_grants
 from consent.tables import consents as consent_rows
 from gateway import consent_receipts, consents, withdrawals
+from gateway.consent_records import ConsentView
 from gateway.errors import Conflict, Refused
+from gateway.ledger.proofs import ledger_size
 from gateway.storage.unit_of_work import Transaction
 from tests.integration.gate import DESK, DESK_2, JURIST, VW, Gate, evidence, v_number
 
@@ -77,18 +81,43 @@ async def test_the_database_itself_refuses_a_consent_of_one_login(gate: Gate) ->
     await gate.services.store.write(activate(DESK_2.id))
 
 
-@pytest.mark.parametrize("when", ["confirmed", "lapsed", "withdrawn"])
+@pytest.mark.parametrize("when", ["confirmed by another", "lapsed", "withdrawn"])
 async def test_only_a_consent_that_waits_is_confirmed(gate: Gate, when: str) -> None:
     await gate.has_case()
     recorded = await gate.records()
-    if when == "confirmed":
-        await consents.confirm(gate.services, gate.caller(), recorded.consent.id, DESK_2)
+    if when == "confirmed by another":
+        await consents.confirm(gate.services, gate.caller(), recorded.consent.id, JURIST)
     elif when == "lapsed":
         gate.passes(91 * DAY)
     else:
         await withdrawals.withdraw(gate.services, gate.caller(), recorded.consent.id, JURIST)
     with pytest.raises(Conflict, match="state_conflict"):
         await consents.confirm(gate.services, gate.caller(), recorded.consent.id, DESK_2)
+
+
+async def test_a_confirmation_repeated_after_a_lost_answer_is_the_first_one(gate: Gate) -> None:
+    await gate.has_case()
+    recorded = await gate.records()
+
+    async def confirms() -> ConsentView:
+        return await consents.confirm(gate.services, gate.caller(), recorded.consent.id, DESK_2)
+
+    first = await confirms()
+    size = await gate.reads(ledger_size)
+    gate.passes(60)
+    assert await confirms() == first
+    assert await asyncio.gather(*(confirms() for _ in range(8))) == [first] * 8
+    assert await gate.reads(ledger_size) == size
+    events = await gate.reads(lambda conn: repository.events(conn, recorded.consent.id))
+    assert [noted.event for noted in events] == [Event.RECORDED, Event.GRANTED]
+
+    off_case = Worker(id=DESK_2.id, role=Role.MEDICAL)
+    with pytest.raises(Refused, match="not_on_case"):
+        await consents.confirm(gate.services, gate.caller(), recorded.consent.id, off_case)
+    await withdrawals.withdraw(gate.services, gate.caller(), recorded.consent.id, JURIST)
+    with pytest.raises(Conflict, match="state_conflict"):
+        await confirms()
+    assert await gate.covered() == []
 
 
 async def test_known_unknown_and_strange_clients_get_the_same_no(gate: Gate) -> None:

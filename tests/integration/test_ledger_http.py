@@ -50,7 +50,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ASGIApp]:
     parts = SimpleNamespace(
         store=store,
         clock=lambda: 1,
-        settings=SimpleNamespace(issuer="https://gate.example", client_cert_from=""),
+        settings=SimpleNamespace(issuer="https://gate.example", client_cert_from="", max_in_flight=256),
     )
     built = build_app(cast(Services, parts), [ledger.router])
     with TestClient(built) as client:

@@ -195,6 +195,21 @@ def test_who_acts_on_a_state_that_is_gone_changes_nothing(conn: Connection) -> N
     assert reload(conn, stale).state is State.WITHDRAWN
 
 
+def test_who_confirmed_may_do_so_again_and_changes_nothing(conn: Connection) -> None:
+    one = record(conn, consent())
+    assert service.confirm(conn, one, worker="desk-02", now=NOW)
+    before = reload(conn, one)
+    assert not service.confirm(conn, before, worker="desk-02", now=NOW + 60)
+    assert reload(conn, one) == before
+    with pytest.raises(ConsentError, match="wrong_state"):
+        service.confirm(conn, before, worker="desk-03", now=NOW + 60)
+    with pytest.raises(ConsentError, match="wrong_state"):
+        service.confirm(conn, before, worker="desk-02", now=before.valid_until)
+    service.withdraw(conn, before, now=NOW + 120)
+    with pytest.raises(ConsentError, match="wrong_state"):
+        service.confirm(conn, reload(conn, one), worker="desk-02", now=NOW + 180)
+
+
 def test_a_second_withdrawal_is_the_first(conn: Connection) -> None:
     one = record(conn, consent())
     service.withdraw(conn, one, now=NOW)
