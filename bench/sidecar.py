@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from adapters.kit.register import Register
+from adapters.kit.register import Register, SignedAgreement
 from bench.against_bare import capacity
 from bench.figures import Figure, percentile, ratio
 from bench.load import Call, poisson
@@ -90,17 +90,18 @@ async def _round(measuring: Measuring, variant: str, rate: float) -> Round:
 
 def _calls(measuring: Measuring, sidecar: Sidecar, count: int) -> list[Call]:
     """Take the pass-through's calls, with the facts that policy reads in a header."""
-    calls = []
+    calls, agreement = [], _signed(measuring).digest
     for call in measuring.workload.passed(count):
         refused = call.kind == NOT_PASSED
-        headers = {**call.headers, "X-Facts": json.dumps(_facts(on_case=not refused), separators=(",", ":"))}
+        facts = json.dumps(_facts(agreement, on_case=not refused), separators=(",", ":"))
+        headers = {**call.headers, "X-Facts": facts}
         # The adapter's interface takes the order alone.
         body = json.dumps({"order": json.loads(call.body).get("order", "")}).encode()
         calls.append(replace(call, url=sidecar.url + "/v1/orders", headers=headers, body=body))
     return calls
 
 
-def _facts(*, on_case: bool) -> dict[str, object]:
+def _facts(agreement: str, *, on_case: bool) -> dict[str, object]:
     """Return what the gateway would ask its own policy engine about such a request."""
     from gateway.policy.port import ConsentFact, Question
     from gateway.policy.rego import document
@@ -115,6 +116,8 @@ def _facts(*, on_case: bool) -> dict[str, object]:
         status="active",
         confirmed=True,
         explicit=False,
+        minor=False,
+        guardian=False,
         valid_from=now - 60,
         valid_until=now + 86_400,
     )
@@ -122,10 +125,14 @@ def _facts(*, on_case: bool) -> dict[str, object]:
         document(
             Question(
                 now=now,
+                agreement=agreement,
+                founding_signed=True,
                 requester=VW,
                 requester_status="active",
+                requester_signed=True,
                 source="ind",
                 source_status="active",
+                source_signed=True,
                 purpose="legal_screening",
                 categories=("perspective", "partners", "decisions"),
                 role="caseworker",
@@ -184,13 +191,18 @@ async def _running(measuring: Measuring, nginx: str, opa: str) -> AsyncIterator[
 
 
 def _data(measuring: Measuring) -> dict[str, object]:
-    """Return the base document of our policies: the agreement, and who signed it."""
-    from adapters.kit.service import load_agreement
+    """Return the base document of our policies: the agreement."""
     from gateway.policy.rego import base_document
 
+    signed = _signed(measuring)
+    return dict(base_document({signed.digest: signed.data}))
+
+
+def _signed(measuring: Measuring) -> SignedAgreement:
+    from adapters.kit.service import load_agreement
+
     folder = measuring.town.deployment[VW].deployment_folder
-    signed = load_agreement(folder, Register.load(folder), system_clock())
-    return dict(base_document(signed.data, signed.signed_by))
+    return load_agreement(folder, Register.load(folder), system_clock())
 
 
 def _configuration(front: int, policy: int, source: str) -> str:

@@ -21,6 +21,7 @@ class ConsentError(Exception):
             "validity_too_long",
             "statements_missing",
             "evidence_incomplete",
+            "guardian_missing",  # UAVG art. 5: under 16 a legal representative consents
             "not_understood",
             "same_worker",
             "wrong_state",

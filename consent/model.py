@@ -62,6 +62,13 @@ class Method(StrEnum):
     GUARDIAN_AND_CHILD = "guardian_and_child"
 
 
+class AgeGroup(StrEnum):
+    """What the law of consent needs of an age, and no more: never the age itself."""
+
+    UNDER_16 = "under_16"
+    FROM_16 = "from_16"
+
+
 class TeachBack(StrEnum):
     """What came of asking the client to say it back. The client's words are not kept."""
 
@@ -103,6 +110,7 @@ class Evidence:
     notice_digest: str
     staff: str
     teach_back: TeachBack
+    age_group: AgeGroup
     # Random, base64url: the digest travels to a source, which must not try out pseudonyms on it (promise 9).
     salt: str
     interpreter: str | None = None
@@ -122,6 +130,8 @@ class Consent:
     state: State
     # Another matter than consent, and required beside it: consent never becomes the legal basis.
     legal_basis: str
+    minor: bool
+    guardian: bool
     valid_from: int
     valid_until: int
     evidence_digest: str

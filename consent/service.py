@@ -14,6 +14,7 @@ from consent.errors import ConsentError
 from consent.model import (
     MAX_MONTHS,
     NEXT,
+    AgeGroup,
     Consent,
     Decision,
     Event,
@@ -28,8 +29,11 @@ from consent.model import (
 )
 
 
-def check_terms(terms: Terms, *, special: Collection[str], now: int) -> None:
-    """Refuse terms that nobody may be asked to agree to; `special` are the categories of GDPR art. 9."""
+def check_terms(terms: Terms, *, special: Collection[str], now: int, max_months: int = MAX_MONTHS) -> None:
+    """Refuse terms that nobody may be asked to agree to; `special` are the categories of GDPR art. 9.
+
+    `max_months`: what the parties agreed on; longer than the stay it cannot be.
+    """
     if not (terms.purpose and terms.sources and terms.recipients and terms.categories):
         raise ConsentError("nothing_named")
     if not set(terms.explicit) <= set(terms.categories):
@@ -40,7 +44,7 @@ def check_terms(terms: Terms, *, special: Collection[str], now: int) -> None:
         raise ConsentError("not_yet_valid")
     if terms.valid_until <= now or terms.valid_until <= terms.valid_from:
         raise ConsentError("validity_over")
-    if terms.valid_until > months_later(terms.valid_from, MAX_MONTHS):
+    if terms.valid_until > months_later(terms.valid_from, min(max_months, MAX_MONTHS)):
         raise ConsentError("validity_too_long")
 
 
@@ -50,6 +54,10 @@ def check_evidence(evidence: Evidence, decision: Decision) -> None:
         raise ConsentError("evidence_incomplete")
     if decision is Decision.GRANTED and evidence.teach_back is TeachBack.NOT_UNDERSTOOD:
         raise ConsentError("not_understood")
+    # UAVG art. 5. A child's no needs nobody beside it.
+    alone = evidence.method is not Method.GUARDIAN_AND_CHILD
+    if decision is Decision.GRANTED and evidence.age_group is AgeGroup.UNDER_16 and alone:
+        raise ConsentError("guardian_missing")
 
 
 def record(

@@ -19,6 +19,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     String,
     Table,
+    false,
 )
 
 from consent.model import State
@@ -49,6 +50,9 @@ consents = Table(
     Column("purpose", String(48), nullable=False),
     Column("state", String(16), nullable=False),
     Column("legal_basis", String(128), nullable=False),
+    # Whether the client was under 16, and whether a legal representative said yes with them (UAVG art. 5).
+    Column("minor", Boolean, nullable=False, server_default=false()),
+    Column("guardian", Boolean, nullable=False, server_default=false()),
     Column("valid_from", Long, nullable=False),
     Column("valid_until", Long, nullable=False),
     Column("content_sealed", LargeBinary, nullable=False),

@@ -109,7 +109,7 @@ def _engine(settings: Settings, in_force: SignedAgreement) -> PolicyEngine:
     files = (settings.opa_ca_file, settings.opa_certificate_file, settings.opa_key_file)
     return OpaEngine(
         settings.opa_url,
-        revision=bundle_of(settings.policies_folder, in_force).revision,
+        revision=bundle_of(settings.policies_folder, {in_force.digest: in_force.data}).revision,
         tls=tls_context(*files) if any(files) else None,
     )
 

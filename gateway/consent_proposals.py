@@ -32,6 +32,7 @@ _PUBLIC: Mapping[str, str] = {
     "validity_over": "The consent has ended already.",
     "validity_too_long": "A consent holds for at most eighteen months.",
     "evidence_incomplete": "A verbal consent needs a witness who is not the member of staff.",
+    "guardian_missing": "Under 16 a legal representative consents: `guardian_and_child`.",
     "not_understood": "The client did not understand: no consent was given.",
 }
 

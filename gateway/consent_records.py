@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection
 
 from consent import repository
-from consent.model import Consent, Event, Evidence, Method, Noted, State, TeachBack, Terms, state_at
+from consent.model import AgeGroup, Consent, Event, Evidence, Method, Noted, State, TeachBack, Terms, state_at
 from gateway import clients
 from gateway.clients import ClientRef
 from gateway.errors import Refused
@@ -51,7 +51,12 @@ def view(conn: Connection, client: ClientRef, consent: Consent, now: int) -> Con
     sealed = repository.content_sealed(conn, consent.id)
     plain = json.loads(client.key.open(sealed, place=content_place(consent.id)))
     told = plain["evidence"]
-    how = {"method": Method(told["method"]), "teach_back": TeachBack(told["teach_back"])}
+    how = {
+        "method": Method(told["method"]),
+        "teach_back": TeachBack(told["teach_back"]),
+        # Consents from before it was asked are kept as those of people of age (migration 0003).
+        "age_group": AgeGroup(told.get("age_group", AgeGroup.FROM_16)),
+    }
     return ConsentView(
         consent=consent,
         state=state_at(consent, now),

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from adapters.protocol import ClientIdentifier, Role, Scheme, Worker
 from consent import repository, service
 from consent.errors import ConsentError
-from consent.model import Consent, Decision, Event, State
+from consent.model import AgeGroup, Consent, Decision, Event, Method, State
 from gateway import cases, clients, consent_records
 from gateway.clients import ClientRef
 from gateway.consent_proposals import Proposal, Verified, translate, verify
@@ -130,6 +130,8 @@ def consent_facts(
             status=row.state,
             confirmed=row.confirmed_by is not None,
             explicit=row.explicit,
+            minor=row.minor,
+            guardian=row.guardian,
             valid_from=row.valid_from,
             valid_until=row.valid_until,
         )
@@ -189,6 +191,8 @@ def _store(
         purpose=terms.purpose,
         state=State.REFUSED if refused else State.PENDING,
         legal_basis=verified.legal_basis,
+        minor=proposal.evidence.age_group is AgeGroup.UNDER_16,
+        guardian=proposal.evidence.method is Method.GUARDIAN_AND_CHILD,
         valid_from=terms.valid_from,
         valid_until=terms.valid_until,
         evidence_digest=proposal.evidence_digest,

@@ -52,7 +52,8 @@ async def ask(services: Services, request: SubmittedRequest) -> Exchange | Deliv
 
     # 1 What the agreement alone refuses, before anything is looked up about anyone.
     now = services.clock()
-    refusal = await services.allowed.refusal(services.engine, facts.question_without_facts(request, now=now))
+    asked = facts.question_without_facts(services, request, now=now)
+    refusal = await services.allowed.refusal(services.engine, asked)
     if refusal is not None:
         return await recording.refuse_by_agreement(services, request, refusal, now=now)
 

@@ -14,7 +14,7 @@ from adapters.protocol import ClientIdentifier, Scheme
 from consent import repository
 from gateway import cases, clients, consents
 from gateway.policy.port import Question
-from gateway.stages import Facts, Footing
+from gateway.stages import Facts, Footing, Signed
 from gateway.storage.tables import clients as clients_table
 from gateway.storage.tables import gateway_state, parties
 
@@ -99,10 +99,14 @@ def question(facts: Facts, request: SubmittedRequest | Exchange, *, now: int) ->
     role = request.worker_role if hasattr(request, "worker_role") else request.worker.role.value
     return Question(
         now=now,
+        agreement=facts.footing.agreement_digest,
+        founding_signed=facts.signed.founding,
         requester=requester,
         requester_status=facts.requester_status,
+        requester_signed=facts.signed.requester,
         source=request.source,
         source_status=facts.source_status,
+        source_signed=facts.signed.source,
         purpose=request.purpose,
         categories=request.categories,
         role=role,
@@ -113,14 +117,19 @@ def question(facts: Facts, request: SubmittedRequest | Exchange, *, now: int) ->
     )
 
 
-def question_without_facts(request: SubmittedRequest, *, now: int) -> Question:
+def question_without_facts(services: Services, request: SubmittedRequest, *, now: int) -> Question:
     """Ask what the agreement alone says, before anything is looked up about anyone."""
+    signed = _signed(services, request.party, request.source)
     return Question(
         now=now,
+        agreement=services.agreement.digest,
+        founding_signed=signed.founding,
         requester=request.party,
         requester_status="active",
+        requester_signed=signed.requester,
         source=request.source,
         source_status="active",
+        source_signed=signed.source,
         purpose=request.purpose,
         categories=request.categories,
         role=request.worker.role.value,
@@ -163,10 +172,17 @@ def _gather(
         involvement=involvement,
         requester_status=standing.requester or "unknown",
         source_status=standing.source or "unknown",
+        signed=_signed(services, requester, source),
         consents=held,
         partners=partners,
         consent_names=_names_of(conn, services, requester, held),
     )
+
+
+def _signed(services: Services, requester: str, source: str) -> Signed:
+    by = services.agreement.signed_by
+    founding = frozenset(services.agreement.terms.founding_set) <= by
+    return Signed(founding=founding, requester=requester in by, source=source in by)
 
 
 def _names_of(

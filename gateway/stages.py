@@ -60,6 +60,15 @@ class Footing:
 
 
 @dataclass(frozen=True, slots=True)
+class Signed:
+    """Who has signed the version of the agreement that the question is asked under."""
+
+    founding: bool  # every party of its founding set
+    requester: bool
+    source: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What policy may know of one request, read in one snapshot."""
 
@@ -68,6 +77,7 @@ class Facts:
     involvement: Involvement
     requester_status: str
     source_status: str
+    signed: Signed
     consents: tuple[ConsentFact, ...]
     partners: tuple[str, ...]  # parties on the case that the agreement lists
     consent_names: Mapping[str, str]  # our id of a consent → the id that the requester knows it by

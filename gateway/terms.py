@@ -33,6 +33,9 @@ CLAUSES = frozenset(
     }
 )
 
+# Clients depend on these, so a consent gives them nothing (003 §5.1; policies/prohibitions.rego).
+ONLY_BY_STATUTE = frozenset({"health", "municipality"})
+
 
 class AgreementInvalid(Exception):
     """The document is no agreement; `sentences` say where and why."""
@@ -91,10 +94,23 @@ class Source(_Row):
     paragraph: Paragraph
 
 
-class StatutoryBasis(_Row):
+class Statute(_Row):
+    """A law that rules may name; a change of the law is a new version of the agreement with a row here."""
+
+    title: Wording
     citation: Text
     valid_from: Seconds
     valid_until: Seconds
+    paragraph: Paragraph
+
+
+class ConsentTerms(_Row):
+    """For how long a consent may be given, and from which age by the client alone."""
+
+    default_months: Annotated[int, Field(ge=1, le=18)]
+    max_months: Annotated[int, Field(ge=1, le=18)]
+    own_consent_from_age: Literal[16]
+    paragraph: Paragraph
 
 
 class Rule(_Row):
@@ -106,7 +122,7 @@ class Rule(_Row):
     redistribute: bool
     notify_client: bool
     paragraph: Paragraph
-    statutory_basis: StatutoryBasis | None = None
+    statute: Slug | None = None
 
 
 class OpenQuestion(_Row):
@@ -123,6 +139,8 @@ class Terms(_Row):
     valid_from: Seconds
     valid_until: Seconds
     founding_set: Annotated[list[PartyId], Field(min_length=1)]
+    consent: ConsentTerms
+    statutes: dict[Slug, Statute] = Field(default_factory=dict)
     clauses: dict[str, Paragraph]
     parties: dict[PartyId, Party]
     kinds: dict[Slug, Kind]
@@ -159,6 +177,11 @@ def check(agreement: Mapping[str, object]) -> Terms:
 def _faults(terms: Terms) -> Iterator[str]:
     if terms.valid_from >= terms.valid_until:
         yield "The agreement ends before it begins."
+    if terms.consent.default_months > terms.consent.max_months:
+        yield "A consent would by default last longer than it may."
+    for name, statute in terms.statutes.items():
+        if statute.valid_from >= statute.valid_until:
+            yield f"Statute {name} ends before it begins."
     for party in terms.founding_set:
         if party not in terms.parties:
             yield f"The founding set names {party}, which is no party."
@@ -197,8 +220,10 @@ def _paragraph_faults(terms: Terms) -> Iterator[str]:
         ("purpose", terms.purposes),
         ("category", terms.categories),
         ("source", terms.sources),
+        ("statute", terms.statutes),
     ):
         cited.update({f"{label} {name}": row.paragraph for name, row in rows.items()})
+    cited["consent"] = terms.consent.paragraph
     cited.update({f"rule {'.'.join(place)}": rule.paragraph for place, rule in terms.each_rule()})
     existing = {f"{number} ({article.source})" for number, article in terms.articles.items()}
     for what, paragraph in cited.items():
@@ -224,5 +249,11 @@ def _rule_faults(terms: Terms, place: tuple[str, str, str, str], rule: Rule) -> 
         yield "calls something baseline that is not."
     if rule.id != ".".join(place):
         yield "has an id that is not its place."
-    if (rule.ground == "statutory") != (rule.statutory_basis is not None):
-        yield "must name a statutory basis if, and only if, it rests on one."
+    by_law_only = requester in ONLY_BY_STATUTE
+    if rule.statute is None:
+        if rule.ground == "statutory" or by_law_only:
+            yield "must name the statute that it rests on."
+    elif rule.statute not in terms.statutes:
+        yield f"names unknown statute {rule.statute}."
+    if by_law_only and rule.ground in ("baseline", "consent"):
+        yield f"would rest on a yes that {requester} cannot be given freely."

@@ -5,6 +5,9 @@
 #   consent was refused, withdrawn or expired is not told apart here, so no answer can tell it.
 package consent
 
+import data.prohibitions
+import data.terms
+
 # METADATA
 # description: Per requested category the consent that covers this purpose, source and recipient now.
 covering[category] := chosen if {
@@ -39,6 +42,24 @@ _covers(granted, category) if {
 	is_number(granted.valid_until)
 	granted.valid_from <= input.now
 	input.now < granted.valid_until
+	granted.valid_until - granted.valid_from <= _longest_allowed
+	_by_whom_it_must(granted)
+}
+
+# The agreement may shorten what a consent lasts, and never lengthen it.
+_longest_allowed := min([prohibitions.consent_max_seconds, ((terms.consent_months * 31) + 1) * 86400]) if {
+	is_number(terms.consent_months)
+}
+
+# UAVG art. 5: under 16 a legal representative consents, from 16 the client.
+_by_whom_it_must(granted) if {
+	granted.minor == false
+	is_boolean(granted.guardian)
+}
+
+_by_whom_it_must(granted) if {
+	granted.minor == true
+	granted.guardian == true
 }
 
 # Of several that cover, the one that lasts longest, then the lowest id: the same facts give the same answer.

@@ -43,14 +43,13 @@ default ask_source := false
 
 ask_source if {
 	some category, _ in permitted
-	data.agreement.categories[category].answered_by == "source"
+	terms.category(category).answered_by == "source"
 }
 
 # METADATA
 # description: Requested categories that may leave, each with the ground that was proven.
 permitted[category] := ground if {
-	refusal == null
-	involvement.shown
+	_looks_at_categories
 	some found in [grounds.proven, grounds.stated]
 	some category, ground in found
 }
@@ -70,6 +69,11 @@ decisions[category] := {
 	some category, ground in permitted
 }
 
+decisions[category] := _without_case if {
+	not _looks_at_categories
+	some category in input.categories
+}
+
 decisions[category] := {
 	"outcome": "withheld",
 	"ground": null,
@@ -80,6 +84,7 @@ decisions[category] := {
 	"consent": null,
 	"valid_until": null,
 } if {
+	_looks_at_categories
 	some category in input.categories
 	not permitted[category]
 	reason := _reason(category)
@@ -99,7 +104,7 @@ obligations := {
 # description: Until when every permitted decision holds, in seconds; 0 where the agreement refuses.
 default valid_until := 0
 
-valid_until := min({data.agreement.valid_until} | {ground.valid_until | some ground in permitted}) if {
+valid_until := min({terms.ends} | {ground.valid_until | some ground in permitted}) if {
 	refusal == null
 }
 
@@ -113,14 +118,35 @@ _rules_about_persons if {
 	not prohibitions.bars_purpose
 }
 
+# Elsewhere one answer serves every category: rules and consents are not even read.
+_looks_at_categories if {
+	refusal == null
+	involvement.shown
+}
+
+_without_case := {
+	"outcome": "withheld",
+	"ground": null,
+	"reason": _same_reason,
+	"rule": null,
+	"paragraph": _same_paragraph,
+	"next_step": null,
+	"consent": null,
+	"valid_until": null,
+}
+
+_same_reason := "not_on_case" if {
+	refusal == null
+} else := "never_to_this_party" if {
+	refusal.code == "party_never_receives"
+} else := "no_rule"
+
+_same_paragraph := terms.clause("not_on_case") if {
+	refusal == null
+} else := refusal.paragraph
+
 # One reason, the first that stands: what cannot change comes before what the caller can do something about.
 _reason(category) := "never_to_this_party" if {
-	refusal.code == "party_never_receives"
-} else := "no_rule" if {
-	refusal != null
-} else := "not_on_case" if {
-	not involvement.shown
-} else := "never_to_this_party" if {
 	prohibitions.bars_category(category)
 } else := "no_rule" if {
 	not _has_ground(category)
@@ -135,9 +161,7 @@ _reason(category) := "never_to_this_party" if {
 # A helper, for `not f(x)` is undefined, not true, where x is: the missing rule must lead to a reason.
 _has_ground(category) if prohibitions.ground(category, terms.rules[category])
 
-_next_step(category, reason) := null if {
-	refusal != null
-} else := "ask_with_medical_role" if {
+_next_step(category, reason) := "ask_with_medical_role" if {
 	reason == "role_may_not"
 	prohibitions.bars_role(category)
 } else := {
@@ -146,7 +170,6 @@ _next_step(category, reason) := null if {
 	"no_consent": "record_consent",
 	"no_explicit_consent": "record_explicit_consent",
 	"no_rule": "request_under_other_purpose",
-	"not_on_case": null,
 	"role_may_not": "ask_with_other_role",
 }[reason]
 
@@ -157,14 +180,12 @@ _rule(category, reason) := terms.rules[category].id if {
 	reason in _by_rule
 } else := null
 
-_paragraph(category, reason) := refusal.paragraph if {
-	refusal != null
-} else := terms.rules[category].paragraph if {
+_paragraph(category, reason) := terms.rules[category].paragraph if {
 	reason in _by_rule
 } else := _paragraph_of_kind if {
 	reason == "never_to_this_party"
 	terms.requester_kind in prohibitions.only_by_statute
-} else := data.agreement.categories[category].paragraph if {
+} else := terms.category(category).paragraph if {
 	reason == "never_to_this_party"
 } else := terms.clause(reason)
 
@@ -172,5 +193,5 @@ _refused(code) := {"code": code, "paragraph": terms.clause(code)}
 
 # Who is no party has no kind, and gets nothing because no rule opens anything to it.
 _paragraph_of_kind := paragraph if {
-	paragraph := data.agreement.kinds[terms.requester_kind].paragraph
+	paragraph := terms.requester_paragraph
 } else := terms.clause("no_rule_in_agreement")

@@ -5,8 +5,7 @@ import data.fixtures_test as fixtures
 
 answer(question, agreement) := decision if {
 	decision := dossier.decision with input as question
-		with data.agreement as agreement
-		with data.signed_by as fixtures.signed_by
+		with data.agreements as fixtures.held(agreement)
 }
 
 usual(changes) := answer(fixtures.asked(changes), fixtures.agreement)
@@ -78,7 +77,7 @@ test_permits_each_category_on_its_ground if {
 }
 
 test_refuses_on_nothing_at_all if {
-	decision := dossier.decision with input as {} with data.agreement as {} with data.signed_by as {}
+	decision := dossier.decision with input as {} with data.agreements as {}
 	decision == {
 		"refusal": {"code": "agreement_not_in_force", "paragraph": ""},
 		"ask_source": false,
@@ -139,6 +138,11 @@ test_withholds_a_category_without_any_one_part_of_its_own if {
 		decision := answer(fixtures.question, less)
 		decision.decisions.decisions.outcome == "withheld"
 	}
+	every path in ["/consent", "/consent/max_months"] {
+		less := json.patch(fixtures.agreement, [{"op": "remove", "path": path}])
+		decision := answer(fixtures.question, less)
+		permitted(decision) == {"partners", "perspective"}
+	}
 }
 
 test_refuses_in_this_order_from_the_agreement_alone if {
@@ -151,10 +155,20 @@ test_refuses_in_this_order_from_the_agreement_alone if {
 	usual({"requester": "dtv"}).refusal == {"code": "no_rule_in_agreement", "paragraph": "art. 2.6"}
 	usual({"requester_status": "suspended"}).refusal == {"code": "party_suspended", "paragraph": "art. 1.5"}
 	usual({"source_status": "suspended"}).refusal == {"code": "party_suspended", "paragraph": "art. 1.5"}
-	unsigned := dossier.decision with input as fixtures.question
-		with data.agreement as fixtures.agreement
-		with data.signed_by as object.remove(fixtures.signed_by, ["ind"])
-	unsigned.refusal == {"code": "agreement_not_signed", "paragraph": "art. 1.4"}
+	usual({"requester_signed": false}).refusal == {"code": "agreement_not_signed", "paragraph": "art. 1.4"}
+	usual({"source_signed": false}).refusal == {"code": "agreement_not_signed", "paragraph": "art. 1.4"}
+	usual({"founding_signed": false}).refusal == {"code": "agreement_not_in_force", "paragraph": "art. 1.3"}
+}
+
+test_decides_by_the_version_that_the_question_names_and_by_no_other if {
+	other := json.patch(fixtures.agreement, [{"op": "remove", "path": "/rules/legal_screening/ngo/ind/decisions"}])
+	both := {"sha-256:other": other, fixtures.digest: fixtures.agreement}
+	opened := dossier.decision with input as fixtures.question with data.agreements as both
+	opened.decisions.decisions.outcome == "permitted"
+	closed := dossier.decision with input as fixtures.asked({"agreement": "sha-256:other"}) with data.agreements as both
+	closed.decisions.decisions.reason == "no_rule"
+	unknown := dossier.decision with input as fixtures.asked({"agreement": "sha-256:unknown"}) with data.agreements as both
+	unknown.refusal == {"code": "agreement_not_in_force", "paragraph": ""}
 }
 
 test_refuses_who_is_of_no_kind_by_the_clause_on_rules if {
@@ -227,19 +241,24 @@ test_asks_no_wary_source_without_consent if {
 }
 
 test_a_municipality_is_told_its_own_paragraph if {
-	law := object.union(fixtures.rule("contact", "statutory"), {"statutory_basis": fixtures.statute})
 	agreement := fixtures.agreement_with("/rules", fixtures.rules_of(
 		"legal_screening", "municipality", "ind",
-		{"contact": law, "decisions": fixtures.rule("decisions", "consent")},
+		{"contact": fixtures.lawful_rule("contact", "statutory"), "decisions": fixtures.rule("decisions", "consent")},
 	))
-	decision := answer(
-		fixtures.asked({
-			"requester": "municipality",
-			"categories": ["contact", "decisions"],
-			"consents": fixtures.granted("decisions", {"recipient": "municipality"}),
-		}),
-		agreement,
-	)
+	facts := {
+		"requester": "municipality",
+		"case_basis": "invitation",
+		"categories": ["contact", "decisions"],
+		"consents": fixtures.granted("decisions", {"recipient": "municipality"}),
+	}
+	decision := answer(fixtures.asked(facts), agreement)
+	permitted(decision) == {"contact"}
 	reasons(decision).decisions == "never_to_this_party"
 	decision.decisions.decisions.paragraph == "art. 4.3"
+}
+
+test_a_category_that_no_version_lists_has_no_rule if {
+	decided := usual({"categories": ["gossip", "decisions"]})
+	permitted(decided) == {"decisions"}
+	reasons(decided) == {"gossip": "no_rule"}
 }

@@ -7,6 +7,8 @@ package fixtures_test
 
 now := 1764000000
 
+digest := "sha-256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+
 consent := {
 	"id": "consent-on-decisions",
 	"category": "decisions",
@@ -16,6 +18,8 @@ consent := {
 	"status": "active",
 	"confirmed": true,
 	"explicit": false,
+	"minor": false,
+	"guardian": false,
 	"valid_from": now - 60,
 	"valid_until": now + 3600,
 }
@@ -29,10 +33,14 @@ explicit_consent := object.union(consent, {
 
 question := {
 	"now": now,
+	"agreement": digest,
+	"founding_signed": true,
 	"requester": "vluchtelingenwerk",
 	"requester_status": "active",
+	"requester_signed": true,
 	"source": "ind",
 	"source_status": "active",
+	"source_signed": true,
 	"purpose": "legal_screening",
 	"categories": ["perspective", "partners", "decisions", "flight_narrative"],
 	"role": "caseworker",
@@ -56,6 +64,8 @@ rule(id, ground) := {
 agreement := {
 	"valid_from": now - 86400,
 	"valid_until": now + 86400,
+	"consent": {"default_months": 6, "max_months": 18},
+	"statutes": {"vw-0": statute},
 	"clauses": {
 		"agreement_not_in_force": "art. 1.3",
 		"purpose_not_in_agreement": "art. 1.2",
@@ -120,7 +130,9 @@ between := {
 	"perspective": rule("perspective", "baseline"),
 }
 
-signed_by := {party: true | some party, _ in agreement.parties}
+# METADATA
+# description: What the engine holds when it holds this version alone.
+held(version) := {digest: version}
 
 # METADATA
 # description: The agreement with one value put elsewhere.
@@ -131,6 +143,14 @@ agreement_with(path, value) := json.patch(agreement, [{"op": "add", "path": path
 rules_of(purpose, requester, source, rules) := {purpose: {requester: {source: rules}}}
 
 statute := {"citation": "Vw art. 0", "valid_from": now - 60, "valid_until": now + 60}
+
+# METADATA
+# description: A rule on this ground that names the law as well.
+lawful_rule(id, ground) := object.union(rule(id, ground), {"statute": "vw-0"})
+
+# METADATA
+# description: The agreement in which that law has been over since this second.
+without_law(version) := json.patch(version, [{"op": "add", "path": "/statutes/vw-0/valid_until", "value": now}])
 
 # METADATA
 # description: The question with some facts replaced.

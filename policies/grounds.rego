@@ -23,17 +23,17 @@ opened[category] := needed if {
 
 # METADATA
 # description: Categories that rest on a consent or on a law. Each also lets the source be asked.
-proven[category] := object.union({"ground": "consent"}, consent.covering[category]) if {
+proven[category] := _on("consent", consent.covering[category], category) if {
 	opened[category] == "consent"
 }
 
-proven[category] := object.union({"ground": "explicit_consent"}, consent.explicit[category]) if {
+proven[category] := _on("explicit_consent", consent.explicit[category], category) if {
 	opened[category] == "explicit_consent"
 }
 
 proven[category] := {"ground": "statutory", "consent": null, "valid_until": until} if {
 	opened[category] == "statutory"
-	until := terms.rules[category].statutory_basis.valid_until
+	until := terms.statute_end(terms.rules[category])
 }
 
 # METADATA
@@ -45,18 +45,25 @@ stated[category] := ground if {
 	ground := _stating(category)
 }
 
-_stating(category) := {"ground": "baseline", "consent": null, "valid_until": data.agreement.valid_until} if {
+_stating(category) := _on("baseline", {"consent": null, "valid_until": terms.ends}, category) if {
 	_needs_no_asking(category)
-} else := object.union({"ground": "consent"}, consent.covering[category]) if {
+} else := _on("consent", consent.covering[category], category) if {
 	consent.covering[category]
-} else := {"ground": "baseline", "consent": null, "valid_until": latest} if {
+} else := _on("baseline", {"consent": null, "valid_until": latest}, category) if {
 	latest := max([ground.valid_until | some ground in proven])
 }
 
-_needs_no_asking(category) if data.agreement.categories[category].answered_by == "gateway"
+# What a rule opens ends with the law that the rule names, if it names one.
+_on(ground, found, category) := {
+	"ground": ground,
+	"consent": found.consent,
+	"valid_until": min({found.valid_until} | {end | end := terms.statute_end(terms.rules[category])}),
+}
+
+_needs_no_asking(category) if terms.category(category).answered_by == "gateway"
 
 # Whoever holds power over the client shows the source a consent also for the baseline.
 _needs_no_asking(_) if {
 	terms.source.may_be_asked_without_consent == true
-	not terms.requester_kind in involvement.joins_by_consent
+	not terms.requester_kind in involvement.holds_power
 }

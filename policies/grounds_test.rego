@@ -4,7 +4,7 @@ import data.fixtures_test as fixtures
 import data.grounds
 
 stated(changes) := found if {
-	found := grounds.stated with input as fixtures.asked(changes) with data.agreement as fixtures.agreement
+	found := grounds.stated with input as fixtures.asked(changes) with data.agreements as fixtures.held(fixtures.agreement)
 }
 
 at_dtv(categories, consents) := {"source": "dtv", "categories": categories, "consents": consents}
@@ -50,7 +50,7 @@ test_a_consent_that_names_the_baseline_opens_it if {
 test_baseline_with_another_answer_than_true_or_gateway_needs_consent if {
 	every value in [false, null, "true", 1] {
 		found := grounds.stated with input as fixtures.asked({"categories": ["perspective"]})
-			with data.agreement as fixtures.agreement_with("/sources/ind/may_be_asked_without_consent", value)
+			with data.agreements as fixtures.held(fixtures.agreement_with("/sources/ind/may_be_asked_without_consent", value))
 		found == {}
 	}
 }

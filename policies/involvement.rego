@@ -4,6 +4,7 @@
 package involvement
 
 import data.consent
+import data.prohibitions
 import data.terms
 
 # METADATA
@@ -11,8 +12,12 @@ import data.terms
 joins_by_invitation := {"coordination", "lawyer", "ngo", "return_org", "review"}
 
 # METADATA
-# description: Kinds that hold power over the client and so join only by consent.
-joins_by_consent := {"dtv", "health", "ind", "municipality"}
+# description: Kinds that decide about the client and so join only by a consent that names them.
+joins_by_consent := {"dtv", "ind"}
+
+# METADATA
+# description: Kinds that hold power over the client, whether a consent or only a law involves them.
+holds_power := joins_by_consent | prohibitions.only_by_statute
 
 # METADATA
 # description: Party and worker are both on the case, and the party in a way that counts for its kind.
@@ -31,4 +36,11 @@ _joined if terms.requester_kind in joins_by_invitation
 _joined if {
 	terms.requester_kind in joins_by_consent
 	count(consent.covering) > 0
+}
+
+# No yes involves whoever the client depends on (003 §5.1): a law in force does, and still by invitation only.
+_joined if {
+	input.case_basis == "invitation"
+	terms.requester_kind in prohibitions.only_by_statute
+	prohibitions.some_rule_by_statute
 }

@@ -27,6 +27,10 @@ never_sheltered_by := {"avim", "dtv", "ind"}
 only_by_statute := {"health", "municipality"}
 
 # METADATA
+# description: The stay in the shelter, 18 months (003 §3.2), in seconds; the day is for months of different lengths.
+consent_max_seconds := ((18 * 31) + 1) * 86400
+
+# METADATA
 # description: AVIM answers and never asks (003 §5.5.5); the gateway keeps no dossier, so it has nothing to ask for.
 never_asks := {"avim", "gateway"}
 
@@ -42,7 +46,14 @@ bars_requester if terms.requester_kind in never_asks
 
 bars_requester if {
 	terms.requester_kind in only_by_statute
-	not _some_rule_by_statute
+	not some_rule_by_statute
+}
+
+# METADATA
+# description: A law in force lets this kind of party have something on this question.
+some_rule_by_statute if {
+	some rule in terms.rules
+	terms.by_statute(rule)
 }
 
 # METADATA
@@ -82,18 +93,29 @@ bars_role(category) if {
 # METADATA
 # description: |
 #   The ground on which a category can rest: the rule's own, except that special categories need an explicit yes
-#   and that baseline carries its three facts only, `guidance` from an NGO. Undefined: the rule is void.
-ground(category, rule) := "explicit_consent" if {
+#   and that baseline carries its three facts only, `guidance` from an NGO. Undefined: the rule is void, as is one
+#   that names a law which is not in force, and one that would open something by a yes that cannot be given freely.
+ground(category, rule) := needed if {
+	_law_allows(rule)
+	needed := _ground(category, rule)
+}
+
+_ground(category, rule) := "explicit_consent" if {
 	is_object(rule)
 	_is_special(category)
+} else := _ordinary_ground(category, rule) if {
+	_class(category) in {"baseline", "ordinary"}
+}
+
+_ordinary_ground(category, rule) := "statutory" if {
+	rule.ground == "statutory"
+	terms.by_statute(rule)
 } else := rule.ground if {
 	rule.ground in {"consent", "explicit_consent"}
-	_class(category) in {"baseline", "ordinary"}
-} else := "statutory" if {
-	terms.by_statute(rule)
-	_class(category) in {"baseline", "ordinary"}
+	not terms.requester_kind in only_by_statute
 } else := "baseline" if {
 	rule.ground == "baseline"
+	not terms.requester_kind in only_by_statute
 	category in baseline
 	_class(category) == "baseline"
 	_states_it(category)
@@ -103,11 +125,16 @@ _is_special(category) if category in special
 
 _is_special(category) if _class(category) == "special"
 
-_class(category) := data.agreement.categories[category].class
+_class(category) := terms.category(category).class
 
 _states_it(category) if category != "guidance"
 
 _states_it("guidance") if terms.source_kind == "ngo"
+
+# Legal basis and consent are two fields, both required: what a law is said to allow ends with that law.
+_law_allows(rule) if object.get(rule, "statute", null) == null
+
+_law_allows(rule) if terms.by_statute(rule)
 
 # The helpers below are what is negated above: `not f(x)` is undefined, not true, where x is undefined.
 _about_persons if terms.purpose.aggregated == false
@@ -115,11 +142,6 @@ _about_persons if terms.purpose.aggregated == false
 _by_statute(category) if terms.by_statute(terms.rules[category])
 
 _medical_role if input.role == "medical"
-
-_some_rule_by_statute if {
-	some rule in terms.rules
-	terms.by_statute(rule)
-}
 
 # Vw art. 64: the health service, or IND to judge a stay of departure.
 _medical_destination if terms.requester_kind == "health"

@@ -18,11 +18,10 @@ yes(category, recipient, purpose) := fixtures.granted(category, {
 
 decided(changes, category, agreement) := decision.decisions[category] if {
 	decision := dossier.decision with input as fixtures.asked(object.union({"categories": [category]}, changes))
-		with data.agreement as agreement
-		with data.signed_by as fixtures.signed_by
+		with data.agreements as fixtures.held(agreement)
 }
 
-law(category) := object.union(fixtures.rule(category, "statutory"), {"statutory_basis": fixtures.statute})
+law(category) := fixtures.lawful_rule(category, "statutory")
 
 test_avim_never_receives_whatever_rule_or_consent if {
 	every rule in [fixtures.rule("decisions", "baseline"), fixtures.rule("decisions", "consent"), law("decisions")] {
@@ -38,22 +37,63 @@ test_avim_never_receives_whatever_rule_or_consent if {
 test_who_is_barred_is_barred_from_each_category if {
 	every category, _ in fixtures.agreement.categories {
 		prohibitions.bars_category(category) with input as fixtures.asked({"requester": "avim"})
-			with data.agreement as fixtures.agreement
+			with data.agreements as fixtures.held(fixtures.agreement)
 	}
-	not prohibitions.bars_category("decisions") with input as fixtures.question with data.agreement as fixtures.agreement
+	not prohibitions.bars_category("decisions") with input as fixtures.question with data.agreements as fixtures.held(fixtures.agreement)
 }
 
 test_the_municipality_receives_by_statute_in_force_and_by_nothing_else if {
 	every requester, kind in {"municipality": "municipality", "ggd": "health"} {
-		facts := {"requester": requester, "consents": yes("decisions", requester, "legal_screening")}
+		facts := {
+			"requester": requester,
+			"case_basis": "invitation",
+			"consents": yes("decisions", requester, "legal_screening"),
+		}
 		by_law := opening("legal_screening", kind, "decisions", law("decisions"))
 		decided(facts, "decisions", by_law).ground == "statutory"
-		past := object.union(law("decisions"), {"statutory_basis": object.union(fixtures.statute, {"valid_until": fixtures.now})})
-		every rule in [fixtures.rule("decisions", "consent"), past] {
-			answer := decided(facts, "decisions", opening("legal_screening", kind, "decisions", rule))
+		decided(object.union(object.remove(facts, ["consents"]), {"consents": {}}), "decisions", by_law).ground == "statutory"
+		by_yes := opening("legal_screening", kind, "decisions", fixtures.rule("decisions", "consent"))
+		every agreement in [by_yes, fixtures.without_law(by_law)] {
+			answer := decided(facts, "decisions", agreement)
 			answer.reason == "never_to_this_party"
 		}
 	}
+}
+
+test_a_yes_that_cannot_be_given_freely_opens_nothing_even_beside_a_law if {
+	every ground in ["baseline", "consent", "explicit_consent"] {
+		every category in ["perspective", "decisions"] {
+			facts := {
+				"requester": "municipality",
+				"case_basis": "invitation",
+				"consents": yes(category, "municipality", "legal_screening"),
+			}
+			rule := fixtures.lawful_rule(category, ground)
+			decided(facts, category, opening("legal_screening", "municipality", category, rule)).reason == "no_rule"
+		}
+	}
+}
+
+test_a_rule_that_names_a_law_ends_with_it_whoever_asks if {
+	categories := {
+		"decisions": "consent",
+		"flight_narrative": "explicit_consent",
+		"perspective": "baseline",
+		"contact": "statutory",
+	}
+	agreement := fixtures.agreement_with("/rules", fixtures.rules_of("legal_screening", "ngo", "ind", {category: rule |
+		some category, ground in categories
+		rule := fixtures.lawful_rule(category, ground)
+	}))
+	every category, ground in categories {
+		consents := fixtures.granted(category, {"explicit": true})
+		found := decided({"consents": consents}, category, agreement)
+		[found.ground, found.valid_until] == [ground, fixtures.statute.valid_until]
+		ended := decided({"consents": consents}, category, fixtures.without_law(agreement))
+		ended.reason == "no_rule"
+	}
+	first := fixtures.granted("flight_narrative", {"explicit": true, "valid_until": fixtures.now + 9})
+	decided({"consents": first}, "flight_narrative", agreement).valid_until == fixtures.now + 9
 }
 
 test_by_statute_a_party_without_a_prohibition_receives_without_consent if {
@@ -156,10 +196,14 @@ test_medical_data_reach_a_health_professional_at_ind_for_a_stay_and_nobody_else 
 test_medical_data_reach_the_health_service_only_by_statute_and_explicit_yes if {
 	rule := object.union(law("medical"), {"roles": ["medical"]})
 	agreement := opening("medical_stay", "health", "medical", rule)
-	facts := {"requester": "ggd", "purpose": "medical_stay", "role": "medical"}
+	facts := {"requester": "ggd", "case_basis": "invitation", "purpose": "medical_stay", "role": "medical"}
 	named := object.union(facts, {"consents": yes("medical", "ggd", "medical_stay")})
 	decided(named, "medical", agreement).ground == "explicit_consent"
-	by_yes := opening("medical_stay", "health", "medical", object.union(rule, {"ground": "explicit_consent"}))
+	both := opening("medical_stay", "health", "medical", object.union(rule, {"ground": "explicit_consent"}))
+	decided(named, "medical", both).ground == "explicit_consent"
+	decided(named, "medical", fixtures.without_law(both)).reason == "never_to_this_party"
+	decided(facts, "medical", both).reason == "no_explicit_consent"
+	by_yes := opening("medical_stay", "health", "medical", object.union(rule, {"ground": "explicit_consent", "statute": null}))
 	decided(named, "medical", by_yes).reason == "never_to_this_party"
 }
 
@@ -167,13 +211,11 @@ test_purposes_of_counts_give_nothing_about_a_person if {
 	rule := fixtures.rule("perspective", "baseline")
 	agreement := opening("aggregate_report", "ngo", "perspective", rule)
 	refused := dossier.decision.refusal with input as fixtures.asked({"purpose": "aggregate_report"})
-		with data.agreement as agreement
-		with data.signed_by as fixtures.signed_by
+		with data.agreements as fixtures.held(agreement)
 	refused.code == "no_rule_in_agreement"
 	every value in [true, null, "false"] {
 		counted := dossier.decision.refusal with input as fixtures.question
-			with data.agreement as fixtures.agreement_with("/purposes/legal_screening/aggregated", value)
-			with data.signed_by as fixtures.signed_by
+			with data.agreements as fixtures.held(fixtures.agreement_with("/purposes/legal_screening/aggregated", value))
 		counted.code == "no_rule_in_agreement"
 	}
 }

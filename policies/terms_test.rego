@@ -10,7 +10,22 @@ test_in_force_from_its_first_second_to_the_one_before_its_last if {
 		fixtures.agreement.valid_until - 1: true,
 		fixtures.agreement.valid_until: false,
 	} {
-		terms.in_force == holds with input.now as moment with data.agreement as fixtures.agreement
+		terms.in_force == holds with input as fixtures.asked({"now": moment})
+			with data.agreements as fixtures.held(fixtures.agreement)
+	}
+}
+
+test_in_force_only_where_the_founding_set_has_signed if {
+	every signed in [false, null, "true", 1] {
+		terms.in_force == false with input as fixtures.asked({"founding_signed": signed})
+			with data.agreements as fixtures.held(fixtures.agreement)
+	}
+}
+
+test_no_version_but_the_one_that_is_asked_about_is_in_force if {
+	every named in ["sha-256:other", "", null, 1] {
+		terms.in_force == false with input as fixtures.asked({"agreement": named})
+			with data.agreements as fixtures.held(fixtures.agreement)
 	}
 }
 
@@ -22,21 +37,20 @@ test_refuses_instants_of_another_type if {
 		{"valid_from": null},
 		{"valid_from": false},
 	] {
-		terms.in_force == false with input.now as fixtures.now
-			with data.agreement as object.union(fixtures.agreement, change)
+		terms.in_force == false with input as fixtures.question
+			with data.agreements as fixtures.held(object.union(fixtures.agreement, change))
 	}
-	terms.in_force == false with input.now as "1764000000" with data.agreement as fixtures.agreement
+	terms.in_force == false with input as fixtures.asked({"now": "1764000000"})
+		with data.agreements as fixtures.held(fixtures.agreement)
 }
 
 test_both_must_have_signed_and_only_true_is_a_signature if {
-	terms.both_signed with input as fixtures.question with data.signed_by as fixtures.signed_by
-	every signed in [
-		object.remove(fixtures.signed_by, ["ind"]),
-		object.remove(fixtures.signed_by, ["vluchtelingenwerk"]),
-		object.union(fixtures.signed_by, {"ind": "true"}),
-		{},
-	] {
-		terms.both_signed == false with input as fixtures.question with data.signed_by as signed
+	terms.both_signed with input as fixtures.question
+	every party in ["requester_signed", "source_signed"] {
+		terms.both_signed == false with input as object.remove(fixtures.question, [party])
+		every signed in [false, null, "true", 1] {
+			terms.both_signed == false with input as fixtures.asked({party: signed})
+		}
 	}
 }
 
@@ -50,23 +64,43 @@ test_role_may_only_where_the_rule_lists_it if {
 }
 
 test_a_statute_counts_only_when_named_and_in_force if {
-	law := object.union(fixtures.rule("contact", "statutory"), {"statutory_basis": fixtures.statute})
-	terms.by_statute(law) with input.now as fixtures.now
-	not terms.by_statute(law) with input.now as fixtures.statute.valid_until
-	not terms.by_statute(law) with input.now as fixtures.statute.valid_from - 1
-	not terms.by_statute(object.union(law, {"ground": "consent"})) with input.now as fixtures.now
-	not terms.by_statute(object.union(law, {"statutory_basis": {"citation": ""}})) with input.now as fixtures.now
-	not terms.by_statute(object.remove(law, ["statutory_basis"])) with input.now as fixtures.now
+	law := fixtures.lawful_rule("contact", "consent")
+	every moment in [fixtures.statute.valid_from, fixtures.statute.valid_until - 1] {
+		terms.statute_end(law) == fixtures.statute.valid_until with input as fixtures.asked({"now": moment})
+			with data.agreements as fixtures.held(fixtures.agreement)
+		terms.by_statute(law) with input as fixtures.asked({"now": moment})
+			with data.agreements as fixtures.held(fixtures.agreement)
+	}
+	every moment in [fixtures.statute.valid_from - 1, fixtures.statute.valid_until] {
+		not terms.by_statute(law) with input as fixtures.asked({"now": moment})
+			with data.agreements as fixtures.held(fixtures.agreement)
+	}
+	every named in [null, "", "another", 1] {
+		not terms.by_statute(object.union(law, {"statute": named})) with input as fixtures.question
+			with data.agreements as fixtures.held(fixtures.agreement)
+	}
+	every path, value in {
+		"/statutes": {},
+		"/statutes/vw-0": {},
+		"/statutes/vw-0/citation": "",
+		"/statutes/vw-0/valid_from": "0",
+		"/statutes/vw-0/valid_until": [],
+	} {
+		not terms.by_statute(law) with input as fixtures.question
+			with data.agreements as fixtures.held(fixtures.agreement_with(path, value))
+	}
 }
 
 test_a_source_must_be_one_and_of_a_kind_that_answers if {
-	terms.rules.decisions with input as fixtures.question with data.agreement as fixtures.agreement
+	terms.rules.decisions with input as fixtures.question with data.agreements as fixtures.held(fixtures.agreement)
 	every path, value in {"/kinds/ind/answers": false, "/sources": {}, "/rules/legal_screening/ngo/ind": {}} {
-		not terms.rules with input as fixtures.question with data.agreement as fixtures.agreement_with(path, value)
+		not terms.rules with input as fixtures.question with data.agreements as fixtures.held(fixtures.agreement_with(path, value))
 	}
 }
 
 test_an_outcome_without_a_clause_has_an_empty_one if {
-	terms.clause("no_rule") == "art. 2.6" with data.agreement as fixtures.agreement
-	terms.clause("something_else") == "" with data.agreement as fixtures.agreement
+	terms.clause("no_rule") == "art. 2.6" with input as fixtures.question
+		with data.agreements as fixtures.held(fixtures.agreement)
+	terms.clause("something_else") == "" with input as fixtures.question
+		with data.agreements as fixtures.held(fixtures.agreement)
 }

@@ -28,6 +28,7 @@ def signed_on_paper(staff: str, language: str, *, interpreter: str | None = None
         "notice": notice(language),
         "staff": staff,
         "teach_back": "understood",
+        "age_group": "from_16",
         "salt": secrets.token_urlsafe(16),
     }
     if interpreter is not None:

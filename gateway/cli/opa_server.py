@@ -42,7 +42,7 @@ def beside(
     register = Register.load(gateway.deployment_folder)
     in_force = agreement.load(gateway.deployment_folder, register, now)
     configuration = write_bundle(
-        bundle_of(POLICIES, in_force.signed),
+        bundle_of(POLICIES, {in_force.digest: in_force.signed.data}),
         gateway.keystore().signing(KEY_USE),
         deployment.folder / "opa",
         issuer=register.issuer,

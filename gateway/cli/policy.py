@@ -42,7 +42,7 @@ def bundle(
         settings = gateway_settings()
         register = Register.load(settings.deployment_folder)
         in_force = agreement.load(settings.deployment_folder, register, now)
-        made = bundle_of(settings.policies_folder, in_force.signed)
+        made = bundle_of(settings.policies_folder, {in_force.digest: in_force.signed.data})
         key = Keystore.load(settings.keys_folder, settings.keys_passphrase.get_secret_value()).signing(
             KEY_USE
         )

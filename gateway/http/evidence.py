@@ -10,7 +10,7 @@ import rfc8785
 from pydantic import Field, StringConstraints
 
 from adapters.protocol import Wire
-from consent.model import Evidence, Method, TeachBack
+from consent.model import AgeGroup, Evidence, Method, TeachBack
 
 NamedDigest = Annotated[str, StringConstraints(pattern=r"^sha-256:[A-Za-z0-9_-]{43}$")]
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")]
@@ -37,6 +37,9 @@ class EvidenceBody(Wire):
     interpreter: Pseudonym | None = None
     witness: Pseudonym | None = None
     teach_back: TeachBack = Field(strict=False)
+    age_group: AgeGroup = Field(
+        strict=False, description="Under 16 a legal representative consents (`guardian_and_child`)."
+    )
     salt: Salt
 
     def digest(self) -> str:
@@ -55,6 +58,7 @@ class EvidenceBody(Wire):
             notice_digest=self.notice.digest,
             staff=self.staff,
             teach_back=self.teach_back,
+            age_group=self.age_group,
             salt=self.salt,
             interpreter=self.interpreter,
             witness=self.witness,

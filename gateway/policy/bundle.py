@@ -1,8 +1,8 @@
 """Make the bundle that an OPA server decides by, signed by the gateway's `bundle` key.
 
-    policies/*.rego + signed agreement ──bundle_of──▶ PolicyBundle ──signed──▶ bundle.tar.gz
-                                                          │
-                                                       revision: what every answer must cite
+    policies/*.rego + agreements ──bundle_of──▶ PolicyBundle ──signed──▶ bundle.tar.gz
+                                                      │
+                                                   revision: what every answer must cite
 
 The signature has OPA's own form (.signatures.json), so OPA refuses by itself whatever was changed on the way.
 https://www.openpolicyagent.org/docs/management-bundles
@@ -15,7 +15,7 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -25,7 +25,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from adapters.kit import jose
 from adapters.kit.keys import SigningKey
-from adapters.kit.register import SignedAgreement
 from adapters.kit.strict_json import encode_base64url
 from gateway.policy.rego import base_document
 from gateway.policy.rego_files import rego_files
@@ -45,7 +44,7 @@ class BundleRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PolicyBundle:
-    """The policies and one agreement. Equal content has an equal revision, whoever signs it and when."""
+    """The policies and every version held. Equal content has an equal revision, whoever signs it and when."""
 
     revision: str
     files: Mapping[str, bytes]
@@ -66,16 +65,22 @@ class PolicyBundle:
         return archive({".signatures.json": signatures, **self.files})
 
 
-def bundle_of(policies_dir: Path, agreement: SignedAgreement) -> PolicyBundle:
-    """Put together what decides under this agreement; raise BundleRefused where there is no policy."""
+def bundle_of(policies_dir: Path, agreements: Mapping[str, Mapping[str, object]]) -> PolicyBundle:
+    """Put together what decides under these versions, digest → document.
+
+    Who signed them is no part of it: a signature given or withdrawn needs no new bundle. Raises BundleRefused
+    where there is no policy, or no version.
+    """
     policies = rego_files(policies_dir)
     if not policies:
         raise BundleRefused("there are no policies")
+    if not agreements:
+        raise BundleRefused("there is no agreement")
     policies["system/authz.rego"] = _AUTHORISATION.read_bytes()
-    revision = _revision(policies, agreement)
+    revision = _revision(policies, agreements)
     # The root "" is everything: nobody adds a rule or a fact beside ours, by another bundle or by the API.
     manifest = {"revision": revision, "roots": [""], "rego_version": 1}
-    data = base_document(agreement.data, agreement.signed_by)
+    data = base_document(agreements)
     return PolicyBundle(revision, {".manifest": _json(manifest), "data.json": _json(data), **policies})
 
 
@@ -129,10 +134,9 @@ def archive(files: Mapping[str, bytes]) -> bytes:
     return gzip.compress(packed.getvalue(), mtime=0)
 
 
-def _revision(policies: Mapping[str, bytes], agreement: SignedAgreement) -> str:
+def _revision(policies: Mapping[str, bytes], agreements: Iterable[str]) -> str:
     described: dict[str, Any] = {
-        "agreement": agreement.digest,
-        "signed_by": sorted(agreement.signed_by),
+        "agreements": sorted(agreements),
         "policies": {name: hashlib.sha256(content).hexdigest() for name, content in policies.items()},
     }
     return "sha-256:" + encode_base64url(hashlib.sha256(rfc8785.dumps(described)).digest())

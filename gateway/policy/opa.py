@@ -22,7 +22,7 @@ from adapters.kit.certificates import connecting
 from adapters.kit.strict_json import StrictJsonError, loads
 from gateway.policy.bundle import BUNDLE
 from gateway.policy.port import BundleDiffers, PolicyUnavailable, Question, Verdict
-from gateway.policy.rego import document, verdict
+from gateway.policy.rego import RESULT_KEYS, document, verdict
 
 # A decision takes milliseconds. `gateway.policy.asking` gives up after two seconds, whatever the engine.
 TIMEOUT_SECONDS: Final = 1.5
@@ -30,13 +30,17 @@ _ANSWER_BYTES = 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
 # `decision_id` comes with decision logs. A `warning` (OPA read no input) or anything unknown is no answer.
 _MEMBERS = frozenset({"result", "provenance", "decision_id"})
-# Asked to see whether OPA answers at all: about nobody, and refused, for in 1970 no agreement was in force.
+# Asked to see whether OPA answers at all: about nobody, under an agreement that there is not.
 _NOBODY = Question(
     now=0,
+    agreement="sha-256:" + "A" * 43,
+    founding_signed=False,
     requester="nobody",
     requester_status="unknown",
+    requester_signed=False,
     source="nobody",
     source_status="unknown",
+    source_signed=False,
     purpose="readiness",
     categories=("nothing",),
     role=None,
@@ -76,6 +80,9 @@ class OpaEngine:
 
     async def decide(self, question: Question) -> Verdict:
         """Ask once; raise PolicyUnavailable for all that is not an answer by the bundle in force."""
+        return verdict(await self._result(question), question)
+
+    async def _result(self, question: Question) -> object:
         try:
             body = await self._client.query_rule(
                 document(question), "dossier", "decision", {"provenance": "true"}
@@ -88,11 +95,17 @@ class OpaEngine:
         self._check_bundle(body.get("provenance"))
         if "result" not in body:  # how OPA says "undefined"
             raise PolicyUnavailable("no result")
-        return verdict(body["result"], question)
+        result: object = body["result"]
+        return result
 
     async def check(self) -> None:
         """Return if OPA answers by the bundle in force; raise PolicyUnavailable (BundleDiffers: another)."""
-        await self.decide(_NOBODY)
+        result = await self._result(_NOBODY)
+        if not isinstance(result, dict) or result.keys() != RESULT_KEYS:
+            raise PolicyUnavailable("not a decision")
+        # What nothing is known of has no clause to cite, so this refusal is no verdict, and means life.
+        if result["refusal"] != {"code": "agreement_not_in_force", "paragraph": ""}:
+            raise PolicyUnavailable("it decides under an agreement that there is not")
 
     async def close(self) -> None:
         """Close every connection."""

@@ -7,6 +7,7 @@ caller's bytes. How both look in Rego is `rego.py`'s business; whoever gets no v
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -41,6 +42,7 @@ NextStep = Literal[
 
 # Identifiers and enumerations alike: what JSON, Rego and Python all read as the same characters.
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_DIGEST = re.compile(r"sha-256:[A-Za-z0-9_-]{43}", re.ASCII)
 _OPAQUE = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 # 2^53 - 1: Rego's numbers are read through doubles in places.
 LAST_SECOND = 9_007_199_254_740_991
@@ -50,13 +52,21 @@ class PolicyUnavailable(Exception):
     """The policy gave no answer that can be read as a decision; nothing may leave."""
 
 
+class PolicyBuildRefused(Exception):
+    """The policy is not what its sources compile to, or cannot decide by the agreement it is given."""
+
+
 class BundleDiffers(PolicyUnavailable):
     """An engine outside this process decides by other policies or another agreement than are in force."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConsentFact:
-    """One recorded consent to one category for one source and one recipient. Seconds, UTC."""
+    """One recorded consent to one category for one source and one recipient. Seconds, UTC.
+
+    `minor`: the client was under 16 when it was given. `guardian`: a legal representative gave it with
+    them (UAVG art. 5).
+    """
 
     id: str
     category: str
@@ -66,6 +76,8 @@ class ConsentFact:
     status: str
     confirmed: bool
     explicit: bool
+    minor: bool
+    guardian: bool
     valid_from: int
     valid_until: int
 
@@ -74,16 +86,21 @@ class ConsentFact:
 class Question:
     """Everything policy reads about one request, at one moment.
 
-    `consents` are those of the requested categories only; others are refused here, so that the number of
-    consents a client ever gave does not slow a decision. Raises ValueError on anything the gateway should not
-    have made.
+    `agreement` is the digest of the version to decide by. Who has signed it are facts like the rest: a
+    signature that is withdrawn stops what rests on it. `consents` are those of the requested categories only;
+    others are refused here, so that the number of consents a client ever gave does not slow a decision.
+    Raises ValueError on anything the gateway should not have made.
     """
 
     now: int
+    agreement: str
+    founding_signed: bool
     requester: str
     requester_status: str
+    requester_signed: bool
     source: str
     source_status: str
+    source_signed: bool
     purpose: str
     categories: tuple[str, ...]
     role: str | None
@@ -96,13 +113,15 @@ class Question:
         plain = [self.requester, self.requester_status, self.source, self.source_status, self.purpose]
         plain += [*self.categories, *(word for word in (self.role, self.case_basis) if word is not None)]
         seconds = [self.now]
-        truths = [self.on_case, self.worker_on_case]
+        truths = [self.founding_signed, self.requester_signed, self.source_signed]
+        truths += [self.on_case, self.worker_on_case]
         opaque = []
         for fact in self.consents:
             plain += [fact.category, fact.source, fact.recipient, fact.purpose, fact.status]
             seconds += [fact.valid_from, fact.valid_until]
-            truths += [fact.confirmed, fact.explicit]
+            truths += [fact.confirmed, fact.explicit, fact.minor, fact.guardian]
             opaque.append(fact.id)
+        _require(_matches(_DIGEST, self.agreement), "the agreement is not named by its digest")
         _require(all(_matches(_PLAIN, word) for word in plain), "an identifier is not plain ASCII")
         _require(all(_matches(_OPAQUE, word) for word in opaque), "a consent id is not plain ASCII")
         _require(all(_is_second(moment) for moment in seconds), "an instant is not in seconds")
@@ -171,10 +190,21 @@ class Verdict:
 
 
 class PolicyEngine(Protocol):
-    """Answers questions by the policies and one signed agreement. MUST NOT keep anything of a question."""
+    """Answers questions by the policies and the version that each names. MUST NOT keep anything of one."""
 
     async def decide(self, question: Question) -> Verdict:
         """Return the verdict, the same for the same question; raise PolicyUnavailable rather than guess."""
+        ...
+
+
+class VersionedEngine(PolicyEngine, Protocol):
+    """An engine that can be told, while it answers, which versions of the agreement there are."""
+
+    def hold(self, agreements: Mapping[str, Mapping[str, object]]) -> None:
+        """Be ready to decide under exactly these, digest → document; idempotent.
+
+        Raises PolicyBuildRefused where one of them cannot be decided by; then it holds what it held before.
+        """
         ...
 
 

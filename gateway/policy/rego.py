@@ -10,8 +10,9 @@ like a quiet no, or worse, a quiet yes.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import fields
-from typing import TypeVar, get_args
+from typing import Final, TypeVar, get_args
 
 from gateway.policy.port import (
     LAST_SECOND,
@@ -31,6 +32,9 @@ from gateway.policy.port import (
 
 _T = TypeVar("_T")
 
+# Of the one decision, permitting or refusing.
+RESULT_KEYS: Final = frozenset({"refusal", "ask_source", "decisions", "obligations", "valid_until"})
+
 _REFUSALS: tuple[RefusalCode, ...] = get_args(RefusalCode)
 _GROUNDS: tuple[Ground, ...] = get_args(Ground)
 _REASONS: tuple[Reason, ...] = get_args(Reason)
@@ -48,14 +52,14 @@ def document(question: Question) -> dict[str, object]:
     return {**facts, "categories": list(question.categories), "consents": consents}
 
 
-def base_document(agreement: Mapping[str, object], signed_by: frozenset[str]) -> dict[str, object]:
-    """Return the policy's data: the agreement as signed, and by whom."""
-    return {"agreement": dict(agreement), "signed_by": dict.fromkeys(sorted(signed_by), True)}
+def base_document(agreements: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
+    """Return the policy's data: every version that may be asked about, by its digest."""
+    return {"agreements": {digest: dict(agreements[digest]) for digest in sorted(agreements)}}
 
 
 def verdict(unverified_result: object, question: Question) -> Verdict:
     """Read an engine's result as the answer to `question`; raise PolicyUnavailable unless it is one."""
-    result = _members(unverified_result, {"refusal", "ask_source", "decisions", "obligations", "valid_until"})
+    result = _members(unverified_result, RESULT_KEYS)
     refusal = None if result["refusal"] is None else _refusal(result["refusal"])
     by_category = _members(result["decisions"], set(question.categories))
     decisions = tuple(_decision(category, by_category[category]) for category in question.categories)
@@ -106,7 +110,7 @@ def _decision(category: str, unverified: object) -> CategoryDecision:
     return CategoryDecision(category, "withheld", None, reason, rule, paragraph, next_step, None, None)
 
 
-def _members(unverified: object, names: set[str]) -> Mapping[str, object]:
+def _members(unverified: object, names: AbstractSet[str]) -> Mapping[str, object]:
     if not isinstance(unverified, dict) or unverified.keys() != names:
         raise PolicyUnavailable
     return unverified

@@ -1,8 +1,9 @@
 """Run what OPA compiled, in this process: a thin binding of OPA's Wasm ABI 1.3 on wasmtime.
 
-The module is the one that `make policy` wrote; start-up refuses it unless its digest and those of its sources
-are the ones in build.json. It gets its data once, and each evaluation starts from the heap as it was then, so
-that nothing of one question is there for the next. https://www.openpolicyagent.org/docs/wasm
+The module is the one that `make policy` wrote; start-up refuses it unless its digest and those of its
+sources are the ones in build.json. Each version of the agreement has an instance of its own, which gets its
+data once; each evaluation starts from the heap as it was then, so that nothing of one question is there for
+the next. https://www.openpolicyagent.org/docs/wasm
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from wasmtime._instance import InstanceExports
 
 from adapters.kit.register import SignedAgreement
 from adapters.kit.strict_json import StrictJsonError, loads
-from gateway.policy.port import PolicyUnavailable, Question, Verdict
+from gateway.policy.port import PolicyBuildRefused, PolicyUnavailable, Question, Verdict
 from gateway.policy.rego import base_document, document, verdict
 from gateway.policy.rego_files import rego_files
 
@@ -37,14 +38,10 @@ _RESULT_BYTES = 1024 * 1024
 _BUILD_BYTES = 64 * 1024
 
 
-class PolicyBuildRefused(Exception):
-    """The compiled policy is not what its sources compile to, or needs what the gateway does not give it."""
-
-
 class WasmEngine:
-    """Implements PolicyEngine. One instance per engine, used by one thread at a time."""
+    """Implements VersionedEngine. One instance per version, each used by one thread at a time."""
 
-    def __init__(self, module: bytes, data: Mapping[str, object]) -> None:
+    def __init__(self, module: bytes, agreements: Mapping[str, Mapping[str, object]]) -> None:
         """Compile and load `module`; raise PolicyBuildRefused unless it is OPA's, with our entrypoint."""
         config = wasmtime.Config()
         config.consume_fuel = True
@@ -53,18 +50,30 @@ class WasmEngine:
             self._module = wasmtime.Module(self._engine, module)
         except wasmtime.WasmtimeError as error:
             raise PolicyBuildRefused("the policy is not a Wasm module") from error
-        self._data = _encoded(data)
-        self._lock = threading.Lock()
-        try:
-            self._instance: _Instance | None = _Instance(self._engine, self._module, self._data)
-        except PolicyUnavailable as error:
-            raise PolicyBuildRefused("the policy does not start with this agreement") from error
+        self._held: Mapping[str, _Version] = {}
+        self.hold(agreements)
 
     @classmethod
     def load(cls, build_dir: Path, policies_dir: Path, agreement: SignedAgreement) -> WasmEngine:
-        """Load the compiled policy with the agreement as data; raise PolicyBuildRefused on any mismatch."""
-        module = verified_module(build_dir, policies_dir)
-        return cls(module, base_document(agreement.data, agreement.signed_by))
+        """Load the compiled policy, to decide by one version; raise PolicyBuildRefused on any mismatch."""
+        return cls(verified_module(build_dir, policies_dir), {agreement.digest: agreement.data})
+
+    def hold(self, agreements: Mapping[str, Mapping[str, object]]) -> None:
+        """Hold exactly these versions, and keep the instances of those that are held already.
+
+        Raises PolicyBuildRefused, and holds what it held, where one does not start. A question under way is
+        answered by the instance that it began with.
+        """
+        held: dict[str, _Version] = {}
+        for digest, document_of in agreements.items():
+            known = self._held.get(digest)
+            try:
+                data = _encoded(base_document({digest: document_of}))
+            except ValueError as error:
+                raise PolicyBuildRefused("an agreement is not JSON") from error
+            same = known is not None and known.data == data
+            held[digest] = known if known and same else _Version(self._engine, self._module, data)
+        self._held = held  # one assignment: whoever asks meanwhile sees the old versions or the new ones
 
     async def decide(self, question: Question) -> Verdict:
         """Answer inline: an evaluation is far shorter than a change of threads."""
@@ -72,17 +81,35 @@ class WasmEngine:
 
     def answer(self, question: Question) -> Verdict:
         """Answer without an event loop; raise PolicyUnavailable rather than guess."""
-        asked = _encoded(document(question))
+        version = self._held.get(question.agreement)
+        if version is None:
+            raise PolicyUnavailable
+        return verdict(_only_result(version.evaluate(_encoded(document(question)))), question)
+
+
+class _Version:
+    """One version of the agreement and the instance that decides by it."""
+
+    def __init__(self, engine: wasmtime.Engine, module: wasmtime.Module, data: bytes) -> None:
+        self.data = data
+        self._engine, self._module = engine, module
+        self._lock = threading.Lock()
+        try:
+            self._instance: _Instance | None = _Instance(engine, module, data)
+        except PolicyUnavailable as error:
+            raise PolicyBuildRefused("the policy does not start with this agreement") from error
+
+    def evaluate(self, asked: bytes) -> object:
+        """Return the result set for one input; raise PolicyUnavailable."""
         with self._lock:
             try:
                 if self._instance is None:
-                    self._instance = _Instance(self._engine, self._module, self._data)
-                answered = self._instance.evaluate(asked)
+                    self._instance = _Instance(self._engine, self._module, self.data)
+                return self._instance.evaluate(asked)
             except PolicyUnavailable:
                 # What stopped half-way may have left anything behind: the next question gets a fresh one.
                 self._instance = None
                 raise
-        return verdict(_only_result(answered), question)
 
 
 class _Instance:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from adapters.kit.keys import Keystore
 from adapters.kit.statements import make_consent_statement
 from adapters.protocol import Category, ClientIdentifier, Role, Scheme, Worker
-from consent.model import Decision, Method, TeachBack
+from consent.model import AgeGroup, Decision, Method, TeachBack
 from gateway import cases, clients, consents
 from gateway.cases import CaseView, Opening
 from gateway.consent_proposals import Proposal
@@ -43,6 +43,7 @@ def evidence(**changes: object) -> EvidenceBody:
         "notice": NoticeBody(language="ti", digest=DIGEST),
         "staff": DESK.id,
         "teach_back": TeachBack.UNDERSTOOD,
+        "age_group": AgeGroup.FROM_16,
         "salt": "c2FsdC1vZi10aGlzLXRlc3Q",
     }
     return EvidenceBody.model_validate({**said, **changes})

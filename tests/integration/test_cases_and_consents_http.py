@@ -22,6 +22,7 @@ EVIDENCE = {
     "notice": {"language": "ti", "digest": DIGEST},
     "staff": "desk-01",
     "teach_back": "understood",
+    "age_group": "from_16",
     "salt": "c2FsdC1vZi10aGlzLXRlc3Q",
 }
 

@@ -36,7 +36,7 @@ def agreement() -> SignedAgreement:
 
 @pytest.fixture(scope="session")
 def bundle(agreement: SignedAgreement) -> PolicyBundle:
-    return bundle_of(POLICIES, agreement)
+    return bundle_of(POLICIES, {agreement.digest: agreement.data})
 
 
 @pytest.fixture(scope="session")

@@ -30,12 +30,15 @@ ODD_VALUES = (
 )
 
 
-def questions(agreement: Mapping[str, Any], size: int, seed: int) -> Iterator[Question]:
-    """Yield `size` questions; most facts are usually as they should be, so that many are permitted."""
+def questions(agreement: Mapping[str, Any], size: int, seed: int, *, under: str) -> Iterator[Question]:
+    """Yield `size` questions to ask under the version of that digest, shaped by what `agreement` says.
+
+    Most facts are usually as they should be, so that many are permitted.
+    """
     chance = random.Random(seed)
     moments, ruled = _moments(agreement), _ruled(agreement)
     for _ in range(size):
-        yield _question(agreement, moments, ruled, chance)
+        yield _question(agreement, under, moments, ruled, chance)
 
 
 def malformed(agreement: Mapping[str, Any], seed: int, *, one_in: int = 40) -> dict[str, Any]:
@@ -58,6 +61,7 @@ def malformed(agreement: Mapping[str, Any], seed: int, *, one_in: int = 40) -> d
 
 def _question(
     agreement: Mapping[str, Any],
+    under: str,
     moments: list[int],
     ruled: list[tuple[str, str, str]],
     chance: random.Random,
@@ -84,6 +88,8 @@ def _question(
             status=mostly("active", CONSENT_STATUSES, 25),
             confirmed=mostly(True, (False,), 25),
             explicit=chance.random() < 0.6,
+            minor=mostly(False, (True,), 12),
+            guardian=chance.random() < 0.3,
             valid_from=mostly(max(0, now - 50), moments),
             valid_until=mostly(min(LAST_SECOND, now + chance.choice((1, 50, 90))), moments),
         )
@@ -92,10 +98,14 @@ def _question(
     )
     return Question(
         now=now,
+        agreement=under,
+        founding_signed=mostly(True, (False,), 25),
         requester=requester,
         requester_status=mostly("active", STATUSES, 20),
+        requester_signed=mostly(True, (False,), 25),
         source=source,
         source_status=mostly("active", STATUSES, 20),
+        source_signed=mostly(True, (False,), 25),
         purpose=purpose,
         categories=categories,
         role=mostly(chance.choice(("caseworker", "medical")), ROLES),

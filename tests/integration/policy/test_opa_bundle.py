@@ -44,7 +44,7 @@ def edited(name: str, old: bytes, new: bytes) -> Callable[[dict[str, bytes]], di
 TAMPERED: Mapping[str, Callable[[dict[str, bytes]], dict[str, bytes]]] = {
     "without a signature": lambda files: {n: c for n, c in files.items() if n != ".signatures.json"},
     "with the agreement changed": edited("data.json", b'"consent"', b'"baseline"'),
-    "with a signer added": edited("data.json", b'"signed_by":{', b'"signed_by":{"stranger":true,'),
+    "with a version added": edited("data.json", b'"agreements":{', b'"agreements":{"sha-256:later":{},'),
     "with a policy changed": edited("dossier.rego", b"default ", b"default  "),
     "with another revision": edited(".manifest", b'"sha-256:', b'"sha-256:A'),
     "with a policy added": lambda files: {**files, "more.rego": b"package more\n"},
@@ -95,7 +95,7 @@ def test_our_digests_are_those_of_opa(opas: Opas, tmp_path: Path, agreement: Sig
             "a\uffff": 0,
         }
     }
-    made = bundle_of(POLICIES, replace(agreement, data={**agreement.data, **odd}))
+    made = bundle_of(POLICIES, {agreement.digest: {**agreement.data, **odd}})
     for name, content in made.files.items():
         (tmp_path / "made" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "made" / name).write_bytes(content)
@@ -118,14 +118,17 @@ def _files(signatures: dict[str, list[str]]) -> dict[str, str]:
 # --- the gateway believes no bundle but the one in force ----------------------------------
 
 
-def _later(agreement: SignedAgreement) -> SignedAgreement:
+Held = Mapping[str, Mapping[str, object]]
+
+
+def _later(agreement: SignedAgreement) -> Held:
     data = {**agreement.data, "valid_until": int(str(agreement.data["valid_until"])) + 1}
-    return SignedAgreement(agreement_digest(data), data, agreement.signed_by)
+    return {agreement_digest(data): data}
 
 
-OTHERS: Mapping[str, Callable[[SignedAgreement], SignedAgreement]] = {
+OTHERS: Mapping[str, Callable[[SignedAgreement], Held]] = {
     "a newer agreement": _later,
-    "one signature less": lambda signed: replace(signed, signed_by=signed.signed_by - {"goedwerk"}),
+    "a newer agreement beside ours": lambda signed: {signed.digest: signed.data, **_later(signed)},
 }
 
 
@@ -139,7 +142,8 @@ async def test_a_bundle_that_is_signed_but_not_in_force_decides_nothing(
     assert newer.revision != bundle.revision
     with opas.running(opas.sign(newer)) as ahead:
         async with engine_at(ahead.url, newer) as engine:
-            assert (await engine.decide(ASKED)).permitted
+            (only, *_) = OTHERS[other](agreement)
+            assert (await engine.decide(replace(ASKED, agreement=only))).permitted
         async with engine_at(ahead.url, bundle) as engine:
             for ask in (lambda: engine.decide(ASKED), engine.check):
                 with pytest.raises(BundleDiffers):
@@ -162,15 +166,15 @@ async def test_a_bundle_of_our_revision_without_our_policy_decides_nothing(
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
-        ("GET", "/v1/data/agreement", None),
+        ("GET", "/v1/data/agreements", None),
         ("GET", "/v1/data", None),
         ("GET", "/v1/policies", None),
         ("GET", "/v1/config", None),
-        ("POST", "/v1/data/agreement?provenance=true", b"{}"),
+        ("POST", "/v1/data/agreements?provenance=true", b"{}"),
         ("POST", "/v1/data/dossier/decision?provenance=true&explain=full", b"{}"),
         ("POST", "/v1/data/dossier/decision", b"{}"),
         ("POST", "/v1/query", b'{"query":"data"}'),
-        ("PUT", "/v1/data/signed_by/stranger", b"true"),
+        ("PUT", "/v1/data/agreements/later", b"{}"),
         ("PUT", "/v1/policies/more", b"package dossier\n"),
         ("DELETE", "/v1/policies/dossier.rego", None),
     ],

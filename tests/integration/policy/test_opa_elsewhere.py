@@ -199,7 +199,7 @@ async def test_a_fetched_bundle_counts_by_its_signature_and_its_revision_alone(
     opas: Opas, bundle: PolicyBundle, agreement: SignedAgreement, tmp_path: Path
 ) -> None:
     data = {**agreement.data, "valid_until": int(str(agreement.data["valid_until"])) + 1}
-    newer = bundle_of(POLICIES, SignedAgreement(agreement_digest(data), data, agreement.signed_by))
+    newer = bundle_of(POLICIES, {agreement.digest: agreement.data, agreement_digest(data): data})
     ours = Authority.make(tmp_path, "ours")
     with serving_bundles(ours) as bundles:
         bundles.archive = opas.sign(bundle)

@@ -11,7 +11,7 @@ from typing import Any, get_args
 import pytest
 from aiohttp import web
 
-from adapters.kit.register import SignedAgreement, agreement_digest
+from adapters.kit.register import agreement_digest
 from gateway.policy.bundle import PolicyBundle, bundle_of
 from gateway.policy.opa import OpaEngine
 from gateway.policy.port import (
@@ -24,7 +24,7 @@ from gateway.policy.port import (
     RefusalCode,
     Verdict,
 )
-from gateway.policy.wasm import WasmEngine
+from gateway.policy.wasm import WasmEngine, verified_module
 from tests.contract.test_policy_matrix import AGREEMENT, HOSTILE, POLICIES, question
 from tests.integration.policy.corpus import malformed, questions
 from tests.integration.policy.server import Bend, Between, Opa, Opas, between, drip, straight
@@ -60,6 +60,7 @@ AGREEMENTS: Mapping[str, Mapping[str, Any]] = {
     "one that is malformed": malformed(AGREEMENT, 20_260),
     "another that is malformed": malformed(HOSTILE, 20_261, one_in=200),
 }
+EMPTY: Mapping[str, Any] = {**AGREEMENT, "rules": {}}
 CLOSED = ("the agreement", "one that is malformed")
 
 
@@ -67,10 +68,12 @@ CLOSED = ("the agreement", "one that is malformed")
 @pytest.mark.parametrize("name", AGREEMENTS)
 async def test_both_engines_answer_the_same(opas: Opas, name: str) -> None:
     data = AGREEMENTS[name]
-    signed = SignedAgreement(agreement_digest(data), data, frozenset(HOSTILE["parties"]) - {"askv"})
-    bundle, size = bundle_of(POLICIES, signed), -(-SIZE // len(AGREEMENTS))
-    wasm = WasmEngine.load(POLICIES / "build", POLICIES, signed)
-    corpus, seen, asked = questions(AGREEMENT if name in CLOSED else HOSTILE, size, 3), Seen(), 0
+    # Beside another version, which nothing is asked about.
+    held = {agreement_digest(data): data, agreement_digest(EMPTY): EMPTY}
+    bundle, size = bundle_of(POLICIES, held), -(-SIZE // len(AGREEMENTS))
+    wasm = WasmEngine(verified_module(POLICIES / "build", POLICIES), held)
+    shape = AGREEMENT if name in CLOSED else HOSTILE
+    corpus, seen, asked = questions(shape, size, 3, under=agreement_digest(data)), Seen(), 0
     with opas.running(opas.sign(bundle)) as opa:
         async with engine_at(opa.url, bundle, timeout_seconds=30) as engine:
             while batch := list(islice(corpus, AT_ONCE)):

@@ -138,9 +138,12 @@ def test_no_bundle_without_policies(own: Deployment, tmp_path: Path) -> None:
 
     folder = own["gateway"].deployment_folder
     signed = agreement.load(folder, Register.load(folder), int(time.time())).signed
-    assert bundle_of(POLICIES, signed).revision
+    held = {signed.digest: signed.data}
+    assert bundle_of(POLICIES, held).revision
     with pytest.raises(BundleRefused):
-        bundle_of(tmp_path, signed)
+        bundle_of(tmp_path, held)
+    with pytest.raises(BundleRefused):
+        bundle_of(POLICIES, {})
 
 
 def test_the_command_says_which_settings_it_lacks(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from adapters.protocol import Category, ClientIdentifier, Role, Worker
 from gateway.cli.world import IND, PURPOSE, VW, worker_of
 from gateway.limits import SourceLimits
 from gateway.policy.port import PolicyEngine, Question, Verdict
-from gateway.policy.wasm import WasmEngine
 from gateway.sources import Sources
 from gateway.storage.tables import gateway_state
 from tests.integration.promises.people import someone
@@ -185,13 +184,18 @@ def fails(_: Verdict) -> Verdict:
     raise RuntimeError("no answer")
 
 
-def unsigned_by(party: str) -> Callable[[PolicyEngine, Call], PolicyEngine]:
-    def make(_: PolicyEngine, call: Call) -> PolicyEngine:
-        services = call.place.services
-        signed = replace(
-            services.agreement.signed, signed_by=services.agreement.signed.signed_by - frozenset({party})
-        )
-        policies = services.settings.policies_folder
-        return WasmEngine.load(policies / "build", policies, signed)
+def unsigned_by(party: str) -> Removal:
+    """Let the gateway know of one signature less under the agreement in force."""
 
-    return make
+    @asynccontextmanager
+    async def removed(call: Call) -> AsyncIterator[None]:
+        whole = call.place.services
+        signed = whole.agreement.signed
+        less = replace(signed, signed_by=signed.signed_by - frozenset({party}))
+        call.place.replace_services(replace(whole, agreement=replace(whole.agreement, signed=less)))
+        try:
+            yield
+        finally:
+            call.place.replace_services(whole)
+
+    return removed

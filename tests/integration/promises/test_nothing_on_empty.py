@@ -49,12 +49,12 @@ REMOVALS: dict[str, tuple[Removal, int, str]] = {
     ),
     "the agreement, replaced elsewhere": (left_behind, 503, "facts_changing"),
     "the requester's signature under the agreement": (
-        with_engine(unsigned_by(VW)),
+        unsigned_by(VW),
         403,
         "agreement_not_signed",
     ),
     "the source's signature under the agreement": (
-        with_engine(unsigned_by(IND)),
+        unsigned_by(IND),
         403,
         "agreement_not_signed",
     ),

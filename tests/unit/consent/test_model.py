@@ -20,6 +20,8 @@ def test_an_active_consent_past_its_time_has_expired() -> None:
         purpose="legal_screening",
         state=State.ACTIVE,
         legal_basis="GDPR 6(1)(f)",
+        minor=False,
+        guardian=False,
         valid_from=1_000,
         valid_until=2_000,
         evidence_digest="sha-256:" + "A" * 43,

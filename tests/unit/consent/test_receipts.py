@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from consent import receipts
-from consent.model import Consent, Event, Evidence, Method, Noted, State, TeachBack, Terms
+from consent.model import AgeGroup, Consent, Event, Evidence, Method, Noted, State, TeachBack, Terms
 
 NOW = int(datetime(2026, 3, 31, 9, tzinfo=UTC).timestamp())
 LATER = int(datetime(2026, 9, 30, 9, tzinfo=UTC).timestamp())
@@ -37,6 +37,8 @@ def made(*events: Event, explicit: tuple[str, ...] = ()) -> dict[str, Any]:
         purpose="legal_screening",
         state=State.ACTIVE,
         legal_basis="GDPR 6(1)(f)",
+        minor=False,
+        guardian=False,
         valid_from=NOW,
         valid_until=LATER,
         evidence_digest="sha-256:" + "A" * 43,
@@ -58,6 +60,7 @@ def made(*events: Event, explicit: tuple[str, ...] = ()) -> dict[str, Any]:
         notice_digest="sha-256:" + "B" * 43,
         staff="staff-marked-1",
         teach_back=TeachBack.UNDERSTOOD,
+        age_group=AgeGroup.FROM_16,
         salt="c2FsdC1vZi10aGlzLXRlc3Q",
         interpreter="interpreter-marked-2",
         witness="witness-marked-3",

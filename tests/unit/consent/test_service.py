@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from consent import repository, service
 from consent.errors import ConsentError
 from consent.model import (
+    AgeGroup,
     Consent,
     Decision,
     Event,
@@ -60,6 +61,8 @@ def consent(**changes: object) -> Consent:
         "purpose": "legal_screening",
         "state": State.PENDING,
         "legal_basis": "GDPR 6(1)(f)",
+        "minor": False,
+        "guardian": False,
         "valid_from": NOW,
         "valid_until": NOW + 90 * DAY,
         "evidence_digest": DIGEST,
@@ -76,6 +79,7 @@ def evidence(**changes: object) -> Evidence:
         "notice_digest": DIGEST,
         "staff": "desk-01",
         "teach_back": TeachBack.UNDERSTOOD,
+        "age_group": AgeGroup.FROM_16,
         "salt": "c2FsdC1vZi10aGlzLXRlc3Q",
     }
     return Evidence(**{**said, **changes})  # type: ignore[arg-type]

@@ -5,7 +5,6 @@ import io
 import json
 import shutil
 import tarfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 
 from adapters.kit import jose
 from adapters.kit.keys import SigningKey
-from adapters.kit.register import SignedAgreement, agreement_digest
+from adapters.kit.register import agreement_digest
 from gateway.policy.bundle import (
     BUNDLE,
     SIGNATURE_TYP,
@@ -24,7 +23,7 @@ from gateway.policy.bundle import (
 
 ROOT = Path(__file__).resolve().parents[3]
 DATA: dict[str, Any] = json.loads((ROOT / "policies" / "agreement" / "agreement.json").read_bytes())
-AGREEMENT = SignedAgreement(agreement_digest(DATA), DATA, frozenset(DATA["parties"]))
+HELD = {agreement_digest(DATA): DATA}
 KEY = SigningKey.generate()
 
 
@@ -36,32 +35,31 @@ def policies(tmp_path: Path) -> Path:
 
 
 def test_the_same_content_has_the_same_revision_and_other_content_another(policies: Path) -> None:
-    revision = bundle_of(policies, AGREEMENT).revision
-    assert bundle_of(policies, AGREEMENT).revision == revision
+    revision = bundle_of(policies, HELD).revision
+    assert bundle_of(policies, HELD).revision == revision
     changed = {**DATA, "valid_until": DATA["valid_until"] + 1}
     seen = {
         revision,
-        bundle_of(
-            policies, SignedAgreement(agreement_digest(changed), changed, AGREEMENT.signed_by)
-        ).revision,
-        bundle_of(policies, replace(AGREEMENT, signed_by=AGREEMENT.signed_by - {"askv"})).revision,
+        bundle_of(policies, {agreement_digest(changed): changed}).revision,
+        bundle_of(policies, {**HELD, agreement_digest(changed): changed}).revision,
     }
     (policies / "terms_test.rego").unlink()  # tests decide nothing
-    assert bundle_of(policies, AGREEMENT).revision == revision
+    assert bundle_of(policies, HELD).revision == revision
     (policies / "terms.rego").write_text((policies / "terms.rego").read_text() + "\n")
-    seen.add(bundle_of(policies, AGREEMENT).revision)
+    seen.add(bundle_of(policies, HELD).revision)
     (policies / "terms.rego").rename(policies / "renamed.rego")
-    seen.add(bundle_of(policies, AGREEMENT).revision)
+    seen.add(bundle_of(policies, HELD).revision)
     assert len(seen) == 5
 
 
 def test_the_archive_holds_policies_and_data_under_one_signature(policies: Path) -> None:
-    made = bundle_of(policies, AGREEMENT)
+    made = bundle_of(policies, HELD)
     packed = made.signed(KEY, issuer="http://gateway.test", now=1)
     with tarfile.open(fileobj=io.BytesIO(gzip.decompress(packed))) as tar:
         files = {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
     assert not [name for name in files if name.endswith("_test.rego")]
-    assert json.loads(files["data.json"]).keys() == {"agreement", "signed_by"}
+    assert json.loads(files["data.json"]).keys() == {"agreements"}
+    assert json.loads(files["data.json"])["agreements"] == HELD
     assert json.loads(files[".manifest"])["revision"] == made.revision
     (signature,) = json.loads(files.pop(".signatures.json"))["signatures"]
     claims: Any = jose.verify(signature, {KEY.kid: KEY.public}, SIGNATURE_TYP)

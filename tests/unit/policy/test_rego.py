@@ -10,15 +10,31 @@ from gateway.policy.port import CategoryDecision, ConsentFact, PolicyUnavailable
 from gateway.policy.rego import base_document, document, verdict
 
 NOW = 1_764_000_000
+DIGEST = "sha-256:" + "A" * 43
 CONSENT = ConsentFact(
-    "consent-1", "decisions", "ind", "ngo-a", "legal_screening", "active", True, False, NOW - 1, NOW + 9
+    "consent-1",
+    "decisions",
+    "ind",
+    "ngo-a",
+    "legal_screening",
+    "active",
+    True,
+    False,
+    False,
+    False,
+    NOW - 1,
+    NOW + 9,
 )
 QUESTION = Question(
     now=NOW,
+    agreement=DIGEST,
+    founding_signed=True,
     requester="ngo-a",
     requester_status="active",
+    requester_signed=True,
     source="ind",
     source_status="active",
+    source_signed=True,
     purpose="legal_screening",
     categories=("decisions", "perspective"),
     role="caseworker",
@@ -187,6 +203,14 @@ def test_no_answer_that_permits_something_to_a_stranger(change: dict[str, Any]) 
         {"now": True},
         {"now": -1},
         {"now": 2**53},
+        {"agreement": ""},
+        {"agreement": "A" * 43},
+        {"agreement": DIGEST + "="},
+        {"agreement": DIGEST + "\n"},
+        {"agreement": None},
+        {"founding_signed": 1},
+        {"requester_signed": None},
+        {"source_signed": "true"},
         {"requester": ""},
         {"requester": "ngo\u0430"},
         {"requester": 'ngo"'},
@@ -202,6 +226,8 @@ def test_no_answer_that_permits_something_to_a_stranger(change: dict[str, Any]) 
         {"consents": (replace(CONSENT, id="a b"),)},
         {"consents": (replace(CONSENT, confirmed="yes"),)},  # type: ignore[arg-type]
         {"consents": (replace(CONSENT, explicit=1),)},  # type: ignore[arg-type]
+        {"consents": (replace(CONSENT, minor=0),)},  # type: ignore[arg-type]
+        {"consents": (replace(CONSENT, guardian=None),)},  # type: ignore[arg-type]
         {"consents": (replace(CONSENT, valid_until=1e9),)},  # type: ignore[arg-type]
     ],
 )
@@ -221,8 +247,8 @@ def test_the_input_is_exactly_the_question_with_consents_by_category() -> None:
     assert fact == {name: getattr(CONSENT, name) for name in ConsentFact.__slots__}
 
 
-def test_the_data_is_the_agreement_and_who_signed_it() -> None:
-    assert base_document({"id": "a"}, frozenset({"ind", "dtv"})) == {
-        "agreement": {"id": "a"},
-        "signed_by": {"dtv": True, "ind": True},
+def test_the_data_are_the_versions_by_their_digest() -> None:
+    other = "sha-256:" + "B" * 43
+    assert base_document({other: {"id": "b"}, DIGEST: {"id": "a"}}) == {
+        "agreements": {DIGEST: {"id": "a"}, other: {"id": "b"}}
     }

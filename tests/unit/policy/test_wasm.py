@@ -11,18 +11,22 @@ import pytest
 import wasmtime
 
 from adapters.kit.register import SignedAgreement, agreement_digest
-from gateway.policy.port import PolicyUnavailable, Question, Verdict
-from gateway.policy.wasm import PolicyBuildRefused, WasmEngine, verified_module
+from gateway.policy.port import PolicyBuildRefused, PolicyUnavailable, Question, Verdict
+from gateway.policy.wasm import WasmEngine, verified_module
 
 POLICIES = Path(__file__).resolve().parents[3] / "policies"
 DATA: dict[str, Any] = json.loads((POLICIES / "agreement" / "agreement.json").read_bytes())
 AGREEMENT = SignedAgreement(agreement_digest(DATA), DATA, frozenset(DATA["parties"]))
 QUESTION = Question(
     now=DATA["valid_from"],
+    agreement=AGREEMENT.digest,
+    founding_signed=True,
     requester="vluchtelingenwerk",
     requester_status="active",
+    requester_signed=True,
     source="ind",
     source_status="active",
+    source_signed=True,
     purpose="legal_screening",
     categories=("perspective", "decisions"),
     role="caseworker",
@@ -30,6 +34,7 @@ QUESTION = Question(
     case_basis="mandate",
     worker_on_case=True,
 )
+HELD = {AGREEMENT.digest: AGREEMENT.data}
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +85,72 @@ def test_a_question_larger_than_the_memory_so_far_is_answered(engine: WasmEngine
     answer = engine.answer(replace(QUESTION, categories=("perspective", *many)))
     assert [decision.category for decision in answer.permitted] == ["perspective"]
     assert len(answer.decisions) == 1_501
+
+
+# --- several versions -----------------------------------------------------------------------
+
+LATER: dict[str, Any] = {**DATA, "rules": {}}
+LATER_DIGEST = agreement_digest(LATER)
+
+
+def test_each_question_is_decided_by_the_version_that_it_names() -> None:
+    engine = WasmEngine.load(POLICIES / "build", POLICIES, AGREEMENT)
+    later = replace(QUESTION, agreement=LATER_DIGEST)
+    with pytest.raises(PolicyUnavailable):
+        engine.answer(later)
+    before = engine.answer(QUESTION)
+    engine.hold({**HELD, LATER_DIGEST: LATER})
+    refusal = engine.answer(later).refusal
+    assert refusal is not None
+    assert refusal.code == "no_rule_in_agreement"
+    assert engine.answer(QUESTION) == before
+    engine.hold({LATER_DIGEST: LATER})
+    engine.hold({LATER_DIGEST: LATER})
+    assert engine.answer(later).refusal == refusal
+    with pytest.raises(PolicyUnavailable):
+        engine.answer(QUESTION)
+
+
+def test_a_version_that_cannot_be_decided_by_leaves_the_others_held() -> None:
+    engine = WasmEngine.load(POLICIES / "build", POLICIES, AGREEMENT)
+    before = engine.answer(QUESTION)
+    endless: Any = {"id": "\ud800" * 9, "valid_from": float("nan")}
+    with pytest.raises(PolicyBuildRefused):
+        engine.hold({LATER_DIGEST: endless})
+    assert engine.answer(QUESTION) == before
+    empty: dict[str, Any] = {}
+    engine.hold({**HELD, LATER_DIGEST: empty})
+    with pytest.raises(PolicyUnavailable):  # it refuses without a paragraph, which is no verdict
+        engine.answer(replace(QUESTION, agreement=LATER_DIGEST))
+
+
+def test_an_engine_that_holds_nothing_decides_nothing() -> None:
+    engine = WasmEngine.load(POLICIES / "build", POLICIES, AGREEMENT)
+    assert engine.answer(QUESTION).permitted
+    engine.hold({})
+    with pytest.raises(PolicyUnavailable):
+        engine.answer(QUESTION)
+
+
+def test_versions_change_while_questions_are_answered() -> None:
+    engine = WasmEngine.load(POLICIES / "build", POLICIES, AGREEMENT)
+    right, answers = engine.answer(QUESTION), []
+    stop = threading.Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            answers.append(engine.answer(QUESTION))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    for held in ({**HELD, LATER_DIGEST: LATER}, HELD) * 5:
+        engine.hold(held)
+    stop.set()
+    asking.join()
+    assert answers == [right] * len(answers)
+
+
+# --- the module that was built, and no other ------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["dossier.rego", "consent.rego"])
@@ -160,7 +231,7 @@ def shell(**parts: object) -> bytes:
 
 
 def test_a_module_without_host_functions_and_with_the_entrypoint_starts() -> None:
-    WasmEngine(shell(), {})
+    WasmEngine(shell(), HELD)
 
 
 @pytest.mark.parametrize(
@@ -177,13 +248,13 @@ def test_a_module_that_needs_the_host_or_answers_another_question_does_not_start
     part: dict[str, Any],
 ) -> None:
     with pytest.raises(PolicyBuildRefused):
-        WasmEngine(shell(**part), {})
+        WasmEngine(shell(**part), HELD)
 
 
 @pytest.mark.parametrize("module", [b"", b"\0asm\1\0\0\0", b"not a module"])
 def test_what_is_no_policy_does_not_start(module: bytes) -> None:
     with pytest.raises(PolicyBuildRefused):
-        WasmEngine(module, {})
+        WasmEngine(module, HELD)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +273,7 @@ def test_what_is_no_policy_does_not_start(module: bytes) -> None:
     ],
 )
 def test_an_evaluation_that_gives_no_answer_is_said_to_be_none(part: dict[str, Any]) -> None:
-    engine = WasmEngine(shell(**part), {})
+    engine = WasmEngine(shell(**part), HELD)
     for _ in range(2):
         with pytest.raises(PolicyUnavailable):
             engine.answer(QUESTION)
