@@ -79,6 +79,12 @@ class Agreement:
         row = self.terms.sources.get(source_party)
         return row is not None and row.may_be_asked_without_consent
 
+    def statute_in_force_for(self, kind: str, now: int) -> bool:
+        """Tell whether some rule lets this kind of party receive something by a law that is in force."""
+        laws = self.terms.statutes
+        named = {rule.statute for (_, to, _, _), rule in self.terms.each_rule() if to == kind}
+        return any(laws[name].valid_from <= now < laws[name].valid_until for name in named if name in laws)
+
     def listed_partners(self, parties: Iterable[str]) -> tuple[str, ...]:
         """Return, sorted, those whose mere involvement may be told: no shelter, illness, guardian, court."""
         listed = self.terms.parties

@@ -14,15 +14,16 @@ from adapters.kit.statements import StatementError, verify_consent_statement
 from adapters.protocol import SPECIAL, Category, ClientIdentifier, ConsentClaims, Role, Scheme, Worker
 from consent import service
 from consent.errors import ConsentError
-from consent.model import DEFAULT_MONTHS, Decision, Evidence, Terms, months_later
+from consent.model import Decision, Evidence, Terms, months_later
 from gateway.errors import Conflict, GatewayError, InputRefused, Refused
+from gateway.terms import ONLY_BY_STATUTE
 
 if TYPE_CHECKING:
     from gateway.oauth.resource import Caller
     from gateway.services import Services
 
-# docs/domain.md rules 4 and 5: whatever an agreement's data say, a consent opens nothing to these kinds.
-NEVER_RECEIVE = frozenset({"avim", "municipality"})
+# docs/domain.md rule 5: whatever an agreement's data say, a consent opens nothing to these kinds.
+NEVER_RECEIVE = frozenset({"avim", "gateway"})
 
 _PUBLIC: Mapping[str, str] = {
     "nothing_named": "A consent names at least one source, recipient and category.",
@@ -30,7 +31,7 @@ _PUBLIC: Mapping[str, str] = {
     "explicit_not_named": "`explicit` names a category that `categories` does not.",
     "not_yet_valid": "The consent begins in the future.",
     "validity_over": "The consent has ended already.",
-    "validity_too_long": "A consent holds for at most eighteen months.",
+    "validity_too_long": "The agreement lets no consent hold for so long; eighteen months is the most.",
     "evidence_incomplete": "A verbal consent needs a witness who is not the member of staff.",
     "guardian_missing": "Under 16 a legal representative consents: `guardian_and_child`.",
     "not_understood": "The client did not understand: no consent was given.",
@@ -39,7 +40,7 @@ _PUBLIC: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What a party says a client decided. `valid_until` in Unix seconds; None: six months."""
+    """What a party says a client decided. `valid_until` in Unix seconds; None: as the agreement says."""
 
     client: ClientIdentifier
     purpose: str
@@ -77,11 +78,12 @@ def verify(services: Services, caller: Caller, proposal: Proposal, *, now: int) 
     """Check everything that does not depend on the client; raise InputRefused or Refused."""
     if proposal.worker.role is not Role.DESK:
         raise Refused("role_may_not", "A consent is recorded at the desk.")
-    _check_names(services, proposal)
+    _check_names(services, proposal, now)
     legal_basis = _legal_basis(services, proposal)
+    agreed = services.agreement.terms.consent
     if proposal.decision is Decision.REFUSED:
         statements: tuple[SignedStatement, ...] = ()
-        valid_from, valid_until = now, months_later(now, DEFAULT_MONTHS)
+        valid_from, valid_until = now, months_later(now, agreed.default_months)
     else:
         statements = tuple(_statements(services, caller, proposal, now))
         # A statement signed by a clock ten seconds ahead of ours begins now (`jose.check_times`).
@@ -96,7 +98,8 @@ def verify(services: Services, caller: Caller, proposal: Proposal, *, now: int) 
         valid_until=valid_until,
     )
     try:
-        service.check_terms(terms, special={category.value for category in SPECIAL}, now=now)
+        special = {category.value for category in SPECIAL}
+        service.check_terms(terms, special=special, now=now, max_months=agreed.max_months)
         service.check_evidence(proposal.evidence, proposal.decision)
     except ConsentError as refused:
         raise translate(refused) from refused
@@ -114,7 +117,7 @@ def translate(refused: ConsentError) -> GatewayError:
     return InputRefused("invalid_input", _PUBLIC[refused.code])
 
 
-def _check_names(services: Services, proposal: Proposal) -> None:
+def _check_names(services: Services, proposal: Proposal, now: int) -> None:
     agreement = services.agreement
     for names in (proposal.sources, proposal.recipients, proposal.categories):
         if not names:
@@ -134,8 +137,20 @@ def _check_names(services: Services, proposal: Proposal) -> None:
         kind = agreement.kind(recipient) or ""
         if kind in NEVER_RECEIVE or not agreement.terms.kinds[kind].receives:
             raise Refused("party_never_receives")
+        if kind in ONLY_BY_STATUTE and not _asked_beside_a_law(services, proposal, kind, now):
+            raise Refused("party_never_receives")
     if not all(proposal.client.scheme.value in agreement.source_schemes(s) for s in proposal.sources):
         raise InputRefused("unknown_scheme_for_source")
+
+
+def _asked_beside_a_law(services: Services, proposal: Proposal, kind: str, now: int) -> bool:
+    """Tell whether a consent has a place here: what is special needs a yes, even where a law allows it.
+
+    For the rest a yes to whom the client depends on counts for nothing, so nobody is asked for one.
+    """
+    categories = services.agreement.terms.categories
+    special = all(categories[name].class_ == "special" for name in proposal.categories)
+    return special and services.agreement.statute_in_force_for(kind, now)
 
 
 def _legal_basis(services: Services, proposal: Proposal) -> str:
@@ -173,16 +188,16 @@ def _statements(
         raise InputRefused("consent_statement_mismatch", "There is one statement for each source.")
     if len({claim.jti for claim in claims}) != len(claims) or len({claim.nbf for claim in claims}) != 1:
         raise InputRefused("consent_statement_mismatch")
+    until = proposal.valid_until
+    if until is None:
+        until = months_later(claims[0].nbf, services.agreement.terms.consent.default_months)
     for claim in claims:
-        if not _says_the_same(claim, proposal, caller.party):
+        if not _says_the_same(claim, proposal, caller.party, until):
             raise InputRefused("consent_statement_mismatch")
     return verified
 
 
-def _says_the_same(claim: ConsentClaims, proposal: Proposal, party: str) -> bool:
-    until = proposal.valid_until
-    if until is None:
-        until = months_later(claim.nbf, DEFAULT_MONTHS)
+def _says_the_same(claim: ConsentClaims, proposal: Proposal, party: str, until: int) -> bool:
     return (
         claim.purpose == proposal.purpose
         and sorted(claim.recipients) == sorted(proposal.recipients)

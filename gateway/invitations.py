@@ -29,6 +29,7 @@ from gateway.clients import Number
 from gateway.errors import Conflict, InputRefused, Refused
 from gateway.ledger.entry import Kind
 from gateway.storage.tables import cases, invitations
+from gateway.terms import ONLY_BY_STATUTE
 from gateway.vault import Vault, new_id
 
 if TYPE_CHECKING:
@@ -133,12 +134,18 @@ async def accept(services: Services, caller: Caller, invitation_id: str, accepta
 
 
 def _require_may_join(conn: Connection, services: Services, client_id: str, party: str, now: int) -> None:
-    """Refuse parties that an invitation alone cannot involve, unless a consent names them as recipient.
+    """Refuse parties that an invitation alone cannot involve: a consent must name them, or a law allow it.
 
-    Policy looks for that consent again at every question: when it ends, so does the involvement.
+    Policy looks for that consent or law again at every question: when it ends, so does the involvement.
     """
     kind = services.register.kind(party)
-    if kind not in JOINS_BY_INVITATION and not names_recipient(conn, client_id, party, now=now):
+    if kind in JOINS_BY_INVITATION:
+        return
+    if kind in ONLY_BY_STATUTE:
+        # No yes involves whoever the client depends on; a law does, and then they are invited like others.
+        if not services.agreement.statute_in_force_for(kind, now):
+            raise Refused("not_for_this_party", "This kind of party joins a case only by a law in force.")
+    elif not names_recipient(conn, client_id, party, now=now):
         raise Refused("not_for_this_party", "This kind of party joins a case only by the client's consent.")
 
 

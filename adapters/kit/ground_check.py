@@ -26,8 +26,9 @@ _NEVER_SHELTER: Final = frozenset({"avim", "ind", "dtv"})
 _RECORDS_CONSENT: Final = "ngo"
 # Rule 7: who holds power over the client is involved by the client's consent, or not at all.
 _ONLY_BY_CONSENT: Final = frozenset({"dtv", "ind"})
-# Rule 9: eighteen months, in seconds; the day is for months of different lengths.
-_CONSENT_MAX_SECONDS: Final = (18 * 31 + 1) * 24 * 3600
+# Rule 9: eighteen months of at most 31 days; a day more is for clocks that differ.
+_MAX_MONTHS: Final = 18
+_DAY: Final = 24 * 3600
 
 
 class GroundCheck:
@@ -74,13 +75,14 @@ class GroundCheck:
         for ordered in order.categories:
             rule = self._rule(order, ordered.category)
             self._never_overridden(order, ordered.category)
-            self._ground_is_the_rules(order, ordered, rule, now)
+            ends = self._law_allows(order, rule, now)
+            self._ground_is_the_rules(order, ordered, rule)
             if ordered.consent is not None:
                 consent = consents[ordered.consent]
-                _covers(consent, order, ordered, client)
-                lapses_at[ordered.category] = consent.exp
-            elif ordered.ground == "statutory":
-                lapses_at[ordered.category] = _end(rule.get("statutory_basis"))
+                self._covers(consent, order, ordered, client)
+                ends.append(consent.exp)
+            if ends:
+                lapses_at[ordered.category] = min(ends)
         return lapses_at
 
     def _rule(self, order: OrderClaims, category: Category) -> Mapping[str, object]:
@@ -104,13 +106,27 @@ class GroundCheck:
         ):
             raise OrderRefused("category_never_shared")
 
+    def _law_allows(self, order: OrderClaims, rule: Mapping[str, object], now: int) -> list[int]:
+        """Return when the law ends that the rule names, if it names one; refuse what is not in force."""
+        name = rule.get("statute")
+        if name is None:
+            if self._register.kind(order.recipient) in _ONLY_BY_STATUTE:
+                raise OrderRefused("recipient_never_receives")
+            return []
+        statute = self._at("statutes", name) if isinstance(name, str) else None
+        citation = statute.get("citation") if isinstance(statute, dict) else None
+        if not (isinstance(citation, str) and citation) or not _within(statute, now):
+            raise OrderRefused("ground_differs", cause="the law that the rule names is not in force")
+        return [_end(statute)]
+
     def _ground_is_the_rules(
-        self, order: OrderClaims, ordered: OrderedCategory, rule: Mapping[str, object], now: int
+        self, order: OrderClaims, ordered: OrderedCategory, rule: Mapping[str, object]
     ) -> None:
         kind = self._register.kind(order.recipient)
-        if kind in _ONLY_BY_STATUTE and ordered.ground != "statutory":
-            raise OrderRefused("recipient_never_receives")
         special = ordered.category in SPECIAL or self._class(ordered.category) == "special"
+        # A yes that cannot be given freely counts for nothing, but no law opens what is special without one.
+        if kind in _ONLY_BY_STATUTE and ordered.ground != ("explicit_consent" if special else "statutory"):
+            raise OrderRefused("recipient_never_receives")
         asked = "explicit_consent" if special else rule.get("ground")
         match ordered.ground:
             case "baseline":
@@ -125,9 +141,31 @@ class GroundCheck:
             case "explicit_consent":
                 holds = asked == "explicit_consent"
             case "statutory":
-                holds = asked == "statutory" and _within(rule.get("statutory_basis"), now)
+                holds = asked == "statutory" and rule.get("statute") is not None
         if not holds or (ordered.consent is not None) != (ordered.ground in {"consent", "explicit_consent"}):
             raise OrderRefused("ground_differs")
+
+    def _covers(
+        self,
+        consent: ConsentClaims,
+        order: OrderClaims,
+        ordered: OrderedCategory,
+        client: ClientIdentifier,
+    ) -> None:
+        if consent.client != client or consent.purpose != order.purpose:
+            raise OrderRefused("consent_mismatch")
+        if consent.exp - consent.nbf > self._consent_seconds():
+            raise OrderRefused("consent_invalid", cause="valid for too long")
+        covered = consent.explicit if ordered.ground == "explicit_consent" else consent.categories
+        if order.recipient not in consent.recipients or ordered.category not in consent.categories:
+            raise OrderRefused("consent_does_not_cover")
+        if ordered.category not in covered:
+            raise OrderRefused("consent_does_not_cover")
+
+    def _consent_seconds(self) -> int:
+        # The agreement may shorten what a consent lasts, and never lengthen it.
+        months = self._at("consent", "max_months")
+        return min(_MAX_MONTHS, months) * 31 * _DAY + _DAY if type(months) is int else 0
 
     def still_asked(self, order: OrderClaims, wanted: frozenset[Category]) -> frozenset[Category]:
         """Return what of `wanted` may still be asked for once the other categories lost their ground.
@@ -164,20 +202,6 @@ class GroundCheck:
         for name in path:
             found = found.get(name) if isinstance(found, dict) else None
         return found
-
-
-def _covers(
-    consent: ConsentClaims, order: OrderClaims, ordered: OrderedCategory, client: ClientIdentifier
-) -> None:
-    if consent.client != client or consent.purpose != order.purpose:
-        raise OrderRefused("consent_mismatch")
-    if consent.exp - consent.nbf > _CONSENT_MAX_SECONDS:
-        raise OrderRefused("consent_invalid", cause="valid for too long")
-    covered = consent.explicit if ordered.ground == "explicit_consent" else consent.categories
-    if order.recipient not in consent.recipients or ordered.category not in consent.categories:
-        raise OrderRefused("consent_does_not_cover")
-    if ordered.category not in covered:
-        raise OrderRefused("consent_does_not_cover")
 
 
 def _within(period: object, now: int) -> bool:

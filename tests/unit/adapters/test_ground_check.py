@@ -36,15 +36,16 @@ def an_agreement() -> dict[str, Any]:
         "flight_narrative": {"ground": "explicit_consent"},
         "medical": {"ground": "explicit_consent"},
         "shelter_location": {"ground": "consent"},
-        "identity": {
-            "ground": "statutory",
-            "statutory_basis": {"citation": "a law", "valid_from": NOW - 9, "valid_until": NOW + 9},
-        },
+        "identity": {"ground": "statutory", "statute": "vw"},
+        "trafficking": {"ground": "explicit_consent", "statute": "vw"},
+        "family": {"ground": "consent", "statute": "vw"},
     }
     per_recipient = {kind: dict.fromkeys(("ind", "ngo"), rules) for kind in set(KINDS.values())}
     return {
         "valid_from": NOW - 100,
         "valid_until": NOW + 100,
+        "consent": {"max_months": 18},
+        "statutes": {"vw": {"citation": "a law", "valid_from": NOW - 9, "valid_until": NOW + 9}},
         "parties": {party: {"kind": kind} for party, kind in KINDS.items()},
         "kinds": {kind: {"receives": True} for kind in KINDS.values()},
         "purposes": {"legal_screening": {"aggregated": False}},
@@ -118,6 +119,12 @@ def test_a_category_lapses_when_its_consent_or_statute_ends() -> None:
     assert by_consent == {Category.DECISIONS: NOW + 50}
     assert judge(a_check(), an_order(Category.IDENTITY, "statutory"), {}) == {Category.IDENTITY: NOW + 9}
     assert judge(a_check(), an_order(Category.PERSPECTIVE, "baseline"), {}) == {}
+    # A consent beside a law ends with whichever ends first.
+    both, given = an_order(Category.FAMILY, "consent"), a_consent(Category.FAMILY)
+    assert judge(a_check(), both, given) == {Category.FAMILY: NOW + 9}
+    longer = an_agreement()
+    longer["statutes"]["vw"]["valid_until"] = NOW + 90
+    assert judge(a_check(longer), both, given) == {Category.FAMILY: NOW + 50}
 
 
 TAKEN_AWAY: list[Callable[[dict[str, Any]], Any]] = [
@@ -141,6 +148,11 @@ TAKEN_AWAY: list[Callable[[dict[str, Any]], Any]] = [
     lambda a: a["rules"]["legal_screening"]["ngo"].pop("ind"),
     lambda a: a["rules"]["legal_screening"]["ngo"]["ind"].pop("decisions"),
     lambda a: a["rules"]["legal_screening"]["ngo"]["ind"]["decisions"].pop("ground"),
+    lambda a: a["rules"]["legal_screening"]["ngo"]["ind"]["decisions"].update(statute="another"),
+    lambda a: a.pop("consent"),
+    lambda a: a["consent"].update(max_months="18"),
+    lambda a: a["consent"].update(max_months=True),
+    lambda a: a["consent"].update(max_months=-1),
 ]
 
 
@@ -161,6 +173,9 @@ def test_each_fact_that_is_taken_away_refuses(take_away: Callable[[dict[str, Any
         ("avim", Category.IDENTITY, "statutory", "recipient_never_receives"),
         ("city", Category.PERSPECTIVE, "baseline", "recipient_never_receives"),
         ("city", Category.DECISIONS, "consent", "recipient_never_receives"),
+        ("city", Category.FAMILY, "consent", "recipient_never_receives"),
+        ("city", Category.TRAFFICKING, "statutory", "recipient_never_receives"),
+        ("city", Category.FLIGHT_NARRATIVE, "explicit_consent", "recipient_never_receives"),
         ("ind", Category.SHELTER_LOCATION, "consent", "category_never_shared"),
         ("askv", Category.MEDICAL, "explicit_consent", "category_never_shared"),
         ("askv", Category.PARTNERS, "baseline", "category_never_shared"),
@@ -182,15 +197,43 @@ def test_an_ngo_says_whether_it_gives_guidance() -> None:
     assert judge(a_check(party="vw"), order, {}) == {}
 
 
+WITHOUT_THE_LAW: list[Callable[[dict[str, Any]], Any]] = [
+    lambda a: a.pop("statutes"),
+    lambda a: a["statutes"].pop("vw"),
+    lambda a: a["statutes"]["vw"].pop("citation"),
+    lambda a: a["statutes"]["vw"].update(citation=""),
+    lambda a: a["statutes"]["vw"].update(valid_until=NOW),
+    lambda a: a["statutes"]["vw"].update(valid_from=NOW + 1),
+    lambda a: a["statutes"]["vw"].update(valid_from=False),
+]
+
+
 def test_the_municipality_receives_only_by_a_statute_in_force() -> None:
-    order = an_order(Category.IDENTITY, "statutory", recipient="city")
-    assert judge(a_check(), order, {})
-    ended = an_agreement()
-    ended["rules"]["legal_screening"]["municipality"]["ind"]["identity"]["statutory_basis"]["valid_until"] = (
-        NOW
-    )
-    with pytest.raises(OrderRefused):
-        judge(a_check(ended), order, {})
+    by_law = an_order(Category.IDENTITY, "statutory", recipient="city")
+    named = an_order(Category.TRAFFICKING, "explicit_consent", recipient="city")
+    yes = a_consent(Category.TRAFFICKING, recipient="city", explicit=True)
+    assert judge(a_check(), by_law, {})
+    assert judge(a_check(), named, yes) == {Category.TRAFFICKING: NOW + 9}
+    for change in WITHOUT_THE_LAW:
+        without = an_agreement()
+        change(without)
+        for order, consents in ((by_law, {}), (named, yes)):
+            with pytest.raises(OrderRefused):
+                judge(a_check(without), order, consents)
+
+
+@pytest.mark.parametrize(
+    ("category", "ground"), [(Category.FAMILY, "consent"), (Category.IDENTITY, "statutory")]
+)
+def test_a_rule_that_names_a_law_ends_with_it_whoever_asks(category: Category, ground: str) -> None:
+    order, consents = an_order(category, ground), a_consent(category)
+    assert judge(a_check(), order, consents)
+    for change in WITHOUT_THE_LAW:
+        without = an_agreement()
+        change(without)
+        with pytest.raises(OrderRefused) as refused:
+            judge(a_check(without), order, consents)
+        assert refused.value.code == "order_refused_ground_differs"
 
 
 def test_an_empty_agreement_allows_nothing() -> None:
@@ -220,6 +263,13 @@ def test_a_consent_holds_for_eighteen_months_at_most() -> None:
     with pytest.raises(OrderRefused) as refused:
         judge(a_check(), order, for_ever)
     assert refused.value.code == "order_refused_consent_invalid"
+    shorter, longer = an_agreement(), an_agreement()
+    shorter["consent"]["max_months"], longer["consent"]["max_months"] = 1, 36
+    two_months = {JTI: consents[JTI].model_copy(update={"exp": NOW + 60 * 24 * 3600})}
+    assert judge(a_check(longer), order, two_months)
+    for agreement, given in ((shorter, two_months), (longer, for_ever)):
+        with pytest.raises(OrderRefused):
+            judge(a_check(agreement), order, given)
 
 
 def test_baseline_that_was_asked_for_beside_a_consent_falls_with_it() -> None:
