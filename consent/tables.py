@@ -50,15 +50,15 @@ consents = Table(
     Column("purpose", String(48), nullable=False),
     Column("state", String(16), nullable=False),
     Column("legal_basis", String(128), nullable=False),
-    # Whether the client was under 16, and whether a legal representative said yes with them (UAVG art. 5).
-    Column("minor", Boolean, nullable=False, server_default=false()),
-    Column("guardian", Boolean, nullable=False, server_default=false()),
     Column("valid_from", Long, nullable=False),
     Column("valid_until", Long, nullable=False),
     Column("content_sealed", LargeBinary, nullable=False),
     Column("evidence_digest", String(64), nullable=False),
     Column("created_at", Long, nullable=False),
     Column("changed_at", Long, nullable=False),
+    # Whether the client was under 16, and whether a legal representative said yes with them (UAVG art. 5).
+    Column("minor", Boolean, nullable=False, server_default=false()),
+    Column("guardian", Boolean, nullable=False, server_default=false()),
     CheckConstraint(f"state IN ({_STATES})", name="state"),
     # No single login makes a consent (DESIGN §2). `withdrawn` stands with the states that never
     # opened anything, because a pending one may be withdrawn; nothing leads out of it (model.NEXT).

@@ -27,6 +27,7 @@ EVIDENCE = {
     "notice": {"language": "ti", "digest": "sha-256:47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"},
     "staff": "vw-balie-01",
     "teach_back": "understood",
+    "age_group": "from_16",
     "salt": "c2FsdC1vZi10aGlzLXRlc3Q",
 }
 

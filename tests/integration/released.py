@@ -130,6 +130,8 @@ ROWS: Mapping[str, Mapping[str, Any]] = {
         "evidence_digest": "sha-256:evidence",
         "created_at": NOW,
         "changed_at": NOW + 1,
+        "minor": True,
+        "guardian": True,
     },
     "consent_events": {
         "consent_id": "consent-1",
