@@ -1,17 +1,20 @@
 """A gateway's use cases, called as a party would, with cases and consents that are valid by default."""
 
+import copy
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
 from adapters.kit.keys import Keystore
+from adapters.kit.register import SignedAgreement, agreement_digest
 from adapters.kit.statements import make_consent_statement
 from adapters.protocol import Category, ClientIdentifier, Role, Scheme, Worker
 from consent.model import AgeGroup, Decision, Method, TeachBack
 from gateway import cases, clients, consents
+from gateway.agreement import Agreement, check
 from gateway.cases import CaseView, Opening
 from gateway.consent_proposals import Proposal
 from gateway.consent_records import ConsentView
@@ -56,6 +59,34 @@ class Gate:
     services: Services
     keystores: dict[str, Keystore] = field(repr=False)
     clock: list[int] = field(repr=False)
+
+    def comes_under_a_law(self, **changes: int) -> None:
+        """Let a version be in force in which a law has NGOs tell the municipality about a client."""
+        document: Any = copy.deepcopy(self.services.agreement.signed.data)
+        rules = document["rules"]["legal_screening"]["ngo"]["ngo"]
+        to_municipality = {
+            name: {
+                **(rules.get(name) or rules["plan_phase"]),
+                "id": f"legal_screening.municipality.ngo.{name}",
+                "ground": ground,
+                "statute": "vw_lvv",
+            }
+            for name, ground in (("plan_phase", "statutory"), ("vulnerability", "explicit_consent"))
+        }
+        document["kinds"]["municipality"]["receives"] = True
+        document["rules"]["legal_screening"]["municipality"] = {"ngo": to_municipality}
+        document["statutes"]["vw_lvv"] = {
+            "title": {"nl": "Wet op de opvang", "en": "Shelter Act"},
+            "citation": "Vw 2000 art. 0",
+            "valid_from": self.now - 1000,
+            "valid_until": self.now + 1000,
+            "paragraph": document["kinds"]["municipality"]["paragraph"],
+            **changes,
+        }
+        signed = SignedAgreement(
+            agreement_digest(document), document, self.services.agreement.signed_by | {"gemeente-amsterdam"}
+        )
+        self.services = replace(self.services, agreement=Agreement(signed, check(document)))
 
     async def reads(self, work: Callable[[Connection], T]) -> T:
         return await self.services.store.read(work)

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from sqlalchemy import Connection
 
-from consent.model import Method, State, TeachBack, months_later
+from consent.model import AgeGroup, Decision, Method, State, TeachBack, months_later
 from gateway import clients, consents
 from gateway.errors import Conflict, GatewayError, Refused
 from tests.integration.gate import DESK, JURIST, VW, Gate, evidence, own_number, v_number
@@ -191,3 +191,61 @@ async def test_evidence_must_show_a_yes(gate: Gate) -> None:
         assert await refusal(gate, evidence=how.evidence(), evidence_digest=how.digest()) == "invalid_input"
     how = evidence(method=Method.VERBAL_WITH_WITNESS, witness="tolk-31")
     assert (await gate.records(evidence=how.evidence(), evidence_digest=how.digest())).state is State.PENDING
+
+
+async def test_under_sixteen_a_legal_representative_consents(gate: Gate) -> None:
+    await gate.has_case()
+    alone = evidence(age_group=AgeGroup.UNDER_16)
+    assert await refusal(gate, evidence=alone.evidence(), evidence_digest=alone.digest()) == "invalid_input"
+    # A child's no needs nobody beside it.
+    no = await gate.records(
+        decision=Decision.REFUSED, evidence=alone.evidence(), evidence_digest=alone.digest()
+    )
+    assert no.state is State.REFUSED
+    both = evidence(age_group=AgeGroup.UNDER_16, method=Method.GUARDIAN_AND_CHILD)
+    given = await gate.has_consent(evidence=both.evidence(), evidence_digest=both.digest())
+    assert (given.consent.minor, given.consent.guardian) == (True, True)
+    assert given.evidence.age_group is AgeGroup.UNDER_16
+    client_id = await gate.client_id()
+    (fact,) = await gate.reads(
+        lambda conn: consents.consent_facts(conn, client_id, "legal_screening", "ind", VW, ["decisions"])
+    )
+    assert (fact.minor, fact.guardian) == (True, True)
+    of_age = await gate.has_consent()
+    assert (of_age.consent.minor, of_age.consent.guardian) == (False, False)
+
+
+async def test_whom_the_client_depends_on_is_named_only_for_what_is_special_beside_a_law(gate: Gate) -> None:
+    await gate.has_case(own="VW-2")
+    named: dict[str, object] = {
+        "client": own_number("VW-2"),
+        "sources": (VW,),
+        "recipients": ("gemeente-amsterdam",),
+        "categories": ("vulnerability",),
+        "explicit": ("vulnerability",),
+    }
+    assert await refusal(gate, **named) == "party_never_receives"
+    gate.comes_under_a_law(valid_until=gate.now)
+    assert await refusal(gate, **named) == "party_never_receives"
+    gate.comes_under_a_law()
+    assert (await gate.records(**named)).state is State.PENDING
+    for categories in (("plan_phase",), ("plan_phase", "vulnerability")):
+        explicit = tuple(name for name in categories if name == "vulnerability")
+        asked = {**named, "categories": categories, "explicit": explicit}
+        assert await refusal(gate, **asked) == "party_never_receives"
+
+
+async def test_an_agreement_may_let_consents_last_less_long(gate: Gate) -> None:
+    await gate.has_case()
+    longest = months_later(gate.now, 18)
+    assert (await gate.records(valid_until=longest)).state is State.PENDING
+    agreement = gate.services.agreement
+    shorter = agreement.terms.consent.model_copy(update={"max_months": 6})
+    gate.services = dataclasses.replace(
+        gate.services,
+        agreement=dataclasses.replace(
+            agreement, terms=agreement.terms.model_copy(update={"consent": shorter})
+        ),
+    )
+    assert await refusal(gate, valid_until=longest) == "invalid_input"
+    assert (await gate.records(valid_until=months_later(gate.now, 6))).state is State.PENDING

@@ -104,6 +104,25 @@ async def test_a_government_party_joins_while_a_consent_names_it(gate: Gate) -> 
     assert joined.case.state == "active"
 
 
+async def test_whom_the_client_depends_on_is_invited_under_a_law_in_force_and_by_no_consent(
+    gate: Gate,
+) -> None:
+    city = "gemeente-amsterdam"
+    gate.comes_under_a_law(valid_until=gate.now)
+    with pytest.raises(Refused, match="not_for_this_party"):
+        await invited(gate, city)
+    gate.comes_under_a_law()
+    joined = await invitations.accept(
+        gate.services, gate.caller(city), await invited(gate, city), acceptance()
+    )
+    assert (joined.case.state, joined.case.basis) == ("active", "invitation")
+    # What was invited under the law joins under it or not at all.
+    late = await invited(gate, city)
+    gate.comes_under_a_law(valid_until=gate.now)
+    with pytest.raises(Refused, match="not_for_this_party"):
+        await invitations.accept(gate.services, gate.caller(city), late, acceptance())
+
+
 @pytest.mark.parametrize("party", ["nobody", VW])
 async def test_only_another_party_of_the_register_is_invited(gate: Gate, party: str) -> None:
     with pytest.raises(InputRefused) as refused:

@@ -150,6 +150,7 @@ def test_a_special_category_passes_with_its_own_yes() -> None:
         ({"method": Method.VERBAL_WITH_WITNESS}, "evidence_incomplete"),
         ({"method": Method.VERBAL_WITH_WITNESS, "witness": "desk-01"}, "evidence_incomplete"),
         ({"teach_back": TeachBack.NOT_UNDERSTOOD}, "not_understood"),
+        ({"age_group": AgeGroup.UNDER_16}, "guardian_missing"),
     ],
 )
 def test_evidence_that_shows_no_yes(changes: dict[str, object], code: str) -> None:
@@ -157,6 +158,22 @@ def test_evidence_that_shows_no_yes(changes: dict[str, object], code: str) -> No
     with pytest.raises(ConsentError) as refused:
         service.check_evidence(evidence(**changes), Decision.GRANTED)
     assert refused.value.code == code
+
+
+def test_a_child_consents_with_a_legal_representative_and_refuses_alone() -> None:
+    child = {"age_group": AgeGroup.UNDER_16}
+    service.check_evidence(evidence(**child, method=Method.GUARDIAN_AND_CHILD), Decision.GRANTED)
+    service.check_evidence(evidence(**child), Decision.REFUSED)
+
+
+def test_an_agreement_may_shorten_a_consent_and_not_lengthen_it() -> None:
+    service.check_terms(terms(), special=SPECIAL, now=NOW, max_months=6)
+    long = terms(valid_until=NOW + 17 * 31 * DAY)
+    service.check_terms(long, special=SPECIAL, now=NOW)
+    for asked, months in ((long, 6), (terms(valid_until=NOW + 19 * 31 * DAY), 36)):
+        with pytest.raises(ConsentError) as refused:
+            service.check_terms(asked, special=SPECIAL, now=NOW, max_months=months)
+        assert refused.value.code == "validity_too_long"
 
 
 def test_a_client_who_did_not_understand_may_still_say_no() -> None:
