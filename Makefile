@@ -23,7 +23,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-production test test-production up lint format engines policy lock clean bench bench-short faults mutants
+.PHONY: help demo demo-production test up lint format engines policy lock clean bench bench-short faults matrix mutants
 .DELETE_ON_ERROR:
 
 help: ## list what can be made
@@ -79,6 +79,10 @@ bench-short: $(RUNTIME) ## show in three minutes that the benchmark works; its f
 # that it printed, a campaign that was broken off goes on where it was.
 faults: $(DEV) ## break the gateway at every step, hundreds of times, and check what came out (an hour; FAULTS=options)
 	@$(BIN)/python -m tests.faults.campaign $(FAULTS)
+
+# MATRIX: options, for instance "--only mutants --seconds 60".
+matrix: $(DEV) ## ask both engines everything that can be asked, compare with a second reading, seed faults into the policy
+	@$(BIN)/python -m tests.matrix $(MATRIX)
 
 mutants: $(DEV) ## seed bugs into a copy, one at a time, and see that the tests catch each of them
 	@$(BIN)/python -m tests.faults.mutants

@@ -1,191 +1,392 @@
-"""A second reading of who may receive what, written from the domain and in another shape than the Rego.
+"""A second reading of the domain: the whole answer to a question, written from the domain, not from the Rego.
 
-It walks one category at a time, from the client's side: may this recipient ever have it, did the client open
-it, must the source be troubled for it. It shares no code with the gateway and none of the policy's structure.
+Three tables say what holds of kinds of parties and of categories whatever an agreement says; the agreement,
+as data, says the rest. The answer is walked category by category, from the client's side: may this recipient
+ever have it, does a rule speak, did the client or a law open it, must the source be troubled for it. It
+shares no code with the gateway and none of the policy's structure. What is missing in the agreement, or of
+another type, opens nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias, TypeGuard
 
 from gateway.policy.port import ConsentFact, Question
 
-THREE_FACTS = ("perspective", "guidance", "partners")
-NAMED_ONLY = ("flight_narrative", "medical", "trafficking", "vulnerability")
-POWER_OVER_CLIENT = ("ind", "dtv", "health", "municipality")
-BY_LAW_ONLY = ("municipality", "health")
-OUTSIDERS = ("avim", "gateway")
+Answer: TypeAlias = dict[str, Any]
+Consents: TypeAlias = Mapping[str, Sequence[ConsentFact]]
 
 
 @dataclass(frozen=True)
-class Expected:
-    """What the oracle holds to be right; compared with the verdict member by member."""
+class Standing:
+    """How a kind of party comes to a client's case, and which categories never reach it."""
 
-    refusal: str | None
-    ask_source: bool
-    permitted: Mapping[str, tuple[str, str | None, int]]  # category → ground, consent, until
-    withheld: Mapping[str, str]  # category → reason
-    valid_until: int
+    joins: Literal["by the client's act", "by consent", "by law", "never"]
+    never: frozenset[str] = frozenset()
 
 
-def expected(agreement: Mapping[str, Any], signed_by: Iterable[str], question: Question) -> Expected:
-    """Say what the answer must be."""
-    reading = _Reading(agreement, frozenset(signed_by), question)
-    code = reading.refusal()
-    if code is not None:
-        why = "never_to_this_party" if code == "party_never_receives" else "no_rule"
-        return Expected(code, False, {}, dict.fromkeys(question.categories, why), 0)
-    end = agreement["valid_until"]
-    if not reading.involved():
-        return Expected(None, False, {}, dict.fromkeys(question.categories, "not_on_case"), end)
-    permitted: dict[str, tuple[str, str | None, int]] = {}
-    withheld: dict[str, str] = {}
-    waiting: list[str] = []
-    for category in question.categories:
-        fate = reading.by_client_or_law(category)
-        if fate == "stated":
-            waiting.append(category)
-        elif isinstance(fate, str):
-            withheld[category] = fate
-        else:
-            permitted[category] = fate
-    opened_until = max((until for _, _, until in permitted.values()), default=None)
-    for category in waiting:
-        found = reading.stated(category, opened_until)
-        if found is None:
-            withheld[category] = "asking_needs_consent"
-        else:
-            permitted[category] = found
-    return Expected(
-        None,
-        any(category != "partners" for category in permitted),
-        permitted,
-        withheld,
-        min([end, *(until for _, _, until in permitted.values())]),
+_ACT = Standing("by the client's act", frozenset({"medical"}))
+# DOMAIN rules 4 (municipality, GGD), 5 (AVIM; where someone sleeps), 6 (medical) and 7 (who joins how).
+KINDS: Mapping[str, Standing] = {
+    "ngo": _ACT,
+    "lawyer": _ACT,
+    "return_org": _ACT,
+    "review": _ACT,
+    "coordination": _ACT,
+    "ind": Standing("by consent", frozenset({"medical", "shelter_location"})),
+    "dtv": Standing("by consent", frozenset({"medical", "shelter_location"})),
+    "health": Standing("by law"),
+    "municipality": Standing("by law", frozenset({"medical"})),
+    "avim": Standing("never"),
+    "gateway": Standing("never"),
+}
+_NOBODY = Standing("never")
+# Vw art. 64: the one purpose for which IND may learn of an illness.
+EXCEPTIONS: Collection[tuple[str, str, str]] = {("ind", "medical_stay", "medical")}
+# Rule 1: the baseline, and of which kinds of source each fact can be (None: any).
+THREE_FACTS: Mapping[str, Collection[str] | None] = {
+    "perspective": None,
+    "guidance": {"ngo"},
+    "partners": None,
+}
+# Rule 6 and "Categories of data": only an explicit yes that names them.
+NAMED_ONLY = frozenset({"flight_narrative", "medical", "trafficking", "vulnerability"})
+ROLE_NEEDED: Mapping[str, str] = {"medical": "medical"}
+COUNTS_ONLY = frozenset({"aggregate_report"})
+# Rule 9: the length of a stay. Months of 31 days and one day of grace, as the recording side counts.
+_DAY = 86_400
+MOST_MONTHS = 18
+
+_NEXT_STEPS: Mapping[str, str | None] = {
+    "not_on_case": None,
+    "never_to_this_party": None,
+    "no_rule": "request_under_other_purpose",
+    "role_may_not": "ask_with_other_role",
+    "no_consent": "record_consent",
+    "no_explicit_consent": "record_explicit_consent",
+    "asking_needs_consent": "record_consent",
+}
+_NOTHING_OWED = {"retention_days": 0, "redistribute": False, "notify_client": False}
+
+
+@dataclass(frozen=True)
+class Grant:
+    """On what a category may leave, and until when."""
+
+    ground: str
+    consent: str | None
+    until: int
+
+
+def answer(agreement: Mapping[str, Any], question: Question) -> Answer:
+    """Return the whole answer, in the form that the policy gives it."""
+    reading = Reading(agreement, question)
+    refused = reading.refused()
+    if refused is not None:
+        return refused
+    consents: dict[str, list[ConsentFact]] = {}
+    for fact in question.consents:
+        consents.setdefault(fact.category, []).append(fact)
+    return reading.answered(
+        role=question.role,
+        on_case=question.on_case,
+        case_basis=question.case_basis,
+        worker_on_case=question.worker_on_case,
+        consents=consents,
     )
 
 
-class _Reading:
-    def __init__(self, agreement: Mapping[str, Any], signed_by: frozenset[str], question: Question) -> None:
-        self.agreement, self.signed_by, self.question = agreement, signed_by, question
-        parties = agreement["parties"]
-        self.requester = parties.get(question.requester, {}).get("kind")
-        self.source = parties.get(question.source, {}).get("kind")
-        self.purpose = agreement["purposes"].get(question.purpose)
-        table = agreement["rules"].get(question.purpose, {}).get(self.requester, {})
-        self.rules: Mapping[str, Any] = table.get(self.source, {})
+class Reading:
+    """One question read under one agreement; role, case and consents come with each call of `answered`."""
 
-    def refusal(self) -> str | None:
-        agreement, question = self.agreement, self.question
-        if not agreement["valid_from"] <= question.now < agreement["valid_until"]:
+    def __init__(self, agreement: Mapping[str, Any], question: Any) -> None:
+        self.agreement, self.question = agreement, question
+        self.now: int = question.now
+        self.purpose = _row(agreement, "purposes", question.purpose)
+        self.requester = _row(agreement, "parties", question.requester).get("kind")
+        self.source = _row(agreement, "parties", question.source).get("kind")
+        self.source_terms = _row(agreement, "sources", question.source)
+        self.standing = KINDS.get(str(self.requester), _NOBODY)
+        self.rules: Mapping[str, Any] = {}
+        if self.source_terms and _row(agreement, "kinds", self.source).get("answers") is True:
+            self.rules = _row(agreement, "rules", question.purpose, self.requester, self.source)
+        self._stranger = self._all_withheld("not_on_case", self._clause("not_on_case"))
+        self._stranger["valid_until"] = agreement.get("valid_until")
+
+    # --- what the agreement alone refuses ---------------------------------------------------------
+
+    def refused(self) -> Answer | None:
+        """Return the answer where nothing about the client matters; None where the case is looked at."""
+        code = self._refusal()
+        if code is None:
+            return None
+        never = code == "party_never_receives"
+        paragraph = self._paragraph_of_requester() if never else self._clause(code)
+        said = self._all_withheld("never_to_this_party" if never else "no_rule", paragraph)
+        return {**said, "refusal": {"code": code, "paragraph": paragraph}}
+
+    def _refusal(self) -> str | None:
+        question = self.question
+        if question.founding_signed is not True or not self._holds(self.agreement):
             return "agreement_not_in_force"
-        if self.purpose is None:
+        if not self.purpose:
             return "purpose_not_in_agreement"
-        source_serves = (
-            question.source in agreement["sources"]
-            and self.source is not None
-            and agreement["kinds"][self.source]["answers"]
-        )
-        rules = self.rules if source_serves else {}
-        kind = agreement["kinds"].get(self.requester, {"receives": False})
-        lawful = any(self._law(rule) for rule in rules.values())
-        if (
-            not kind["receives"]
-            or self.requester in OUTSIDERS
-            or (self.requester in BY_LAW_ONLY and not lawful)
-        ):
+        if not self._requester_may_receive():
             return "party_never_receives"
-        if not rules or self.purpose["aggregated"] is not False or question.purpose == "aggregate_report":
+        counts = question.purpose in COUNTS_ONLY or self.purpose.get("aggregated") is not False
+        if not self.rules or counts:
             return "no_rule_in_agreement"
-        if not {question.requester, question.source} <= self.signed_by:
+        if not (question.requester_signed is True and question.source_signed is True):
             return "agreement_not_signed"
         if (question.requester_status, question.source_status) != ("active", "active"):
             return "party_suspended"
         return None
 
-    def involved(self) -> bool:
-        question = self.question
-        if not (question.on_case and question.worker_on_case):
+    def _requester_may_receive(self) -> bool:
+        if _row(self.agreement, "kinds", self.requester).get("receives") is not True:
             return False
-        if question.case_basis not in ("mandate", "invitation"):
-            return False
-        if self.requester in POWER_OVER_CLIENT:
-            return any(self._in_force(fact) for fact in question.consents)
-        return True
+        if self.standing.joins == "by law":
+            return any(self._law_of(rule) is not None for rule in self.rules.values())
+        return self.standing.joins != "never"
 
-    def by_client_or_law(self, category: str) -> str | tuple[str, str | None, int]:
+    # --- what the client's case and consents decide -------------------------------------------------
+
+    def answered(
+        self,
+        *,
+        role: str | None,
+        on_case: bool,
+        case_basis: str | None,
+        worker_on_case: bool,
+        consents: Consents,
+    ) -> Answer:
+        """Return the answer where the agreement does not refuse."""
+        categories = self.question.categories
+        given = {category: self._in_force(category, consents.get(category, ())) for category in categories}
+        involved = on_case is True and worker_on_case is True and case_basis in self._bases()
+        if not involved or (self.standing.joins == "by consent" and not any(given.values())):
+            return self._stranger
+        granted: dict[str, Grant] = {}
+        against: dict[str, str] = {}
+        waiting: list[str] = []
+        for category in categories:
+            fate = self._fate(category, role, given[category])
+            if isinstance(fate, Grant):
+                granted[category] = fate
+            elif fate == "stated":
+                waiting.append(category)
+            else:
+                against[category] = fate
+        asked_until = max((grant.until for grant in granted.values()), default=None)
+        for category in waiting:
+            stated = self._stated(category, given[category], asked_until)
+            if stated is None:
+                against[category] = "asking_needs_consent"
+            else:
+                granted[category] = stated
+        return self._whole(granted, against, role)
+
+    def _bases(self) -> Collection[str]:
+        """Return which way onto the case counts: a mandate is a yes, and some it cannot be given freely."""
+        return ("invitation",) if self.standing.joins == "by law" else ("mandate", "invitation")
+
+    def _fate(self, category: str, role: str | None, given: Sequence[ConsentFact]) -> Grant | str:
         """Return the grant, "stated" for one of the three facts, or the reason against it."""
         rule = self.rules.get(category)
-        if not self._may_ever_reach(category, rule):
+        law = self._law_of(rule)
+        kind, purpose = self.requester, self.question.purpose
+        if category in self.standing.never and (kind, purpose, category) not in EXCEPTIONS:
+            return "never_to_this_party"
+        if self.standing.joins == "by law" and law is None:
             return "never_to_this_party"
         need = self._need(category, rule)
-        if need is None or rule is None:
+        if rule is None or need is None:
             return "no_rule"
-        roles = [role for role in rule["roles"] if category != "medical" or role == "medical"]
-        if self.question.role not in roles:
+        roles = rule["roles"] if isinstance(rule["roles"], list) else []
+        if role is None or role not in roles or role != ROLE_NEEDED.get(category, role):
             return "role_may_not"
         if need == "baseline":
             return "stated"
         if need == "statutory":
-            return ("statutory", None, rule["statutory_basis"]["valid_until"])
-        best = self._best(category, explicitly=need == "explicit_consent")
-        if best is None:
-            return "no_explicit_consent" if need == "explicit_consent" else "no_consent"
-        return (need, best.id, best.valid_until)
+            return Grant(need, None, law or 0)
+        named = [fact for fact in given if fact.explicit is True or need == "consent"]
+        if not named:
+            return "no_consent" if need == "consent" else "no_explicit_consent"
+        best = _best(named)
+        return Grant(need, best.id, self._ends(rule, best.valid_until))
 
-    def stated(self, category: str, opened_until: int | None) -> tuple[str, str | None, int] | None:
-        source = self.agreement["sources"][self.question.source]
-        # A government party is on the case only by a consent, and shows it to the source it asks.
-        freely = source["may_be_asked_without_consent"] is True and self.requester not in POWER_OVER_CLIENT
-        if category == "partners" or freely:
-            return ("baseline", None, self.agreement["valid_until"])
-        named = self._best(category, explicitly=False)
-        if named is not None:
-            return ("consent", named.id, named.valid_until)
-        return None if opened_until is None else ("baseline", None, opened_until)
-
-    def _may_ever_reach(self, category: str, rule: Mapping[str, Any] | None) -> bool:
-        if category == "shelter_location" and self.requester in ("ind", "dtv", "avim"):
-            return False
-        for_a_stay = self.requester == "ind" and self.question.purpose == "medical_stay"
-        if category == "medical" and not (for_a_stay or self.requester == "health"):
-            return False
-        return self.requester not in BY_LAW_ONLY or (rule is not None and self._law(rule))
-
-    def _need(self, category: str, rule: Mapping[str, Any] | None) -> str | None:
-        row = self.agreement["categories"].get(category)
-        if rule is None or row is None or row["class"] not in ("baseline", "ordinary", "special"):
+    def _need(self, category: str, rule: Any) -> str | None:
+        """Return what must be proven for the rule to open the category; None where the rule is void."""
+        row = _row(self.agreement, "categories", category)
+        if not isinstance(rule, dict) or not self._legal_basis_stands(rule):
             return None
-        if category in NAMED_ONLY or row["class"] == "special":
+        if category in NAMED_ONLY or row.get("class") == "special":
             return "explicit_consent"
-        ground = rule["ground"]
+        ground, plain = rule.get("ground"), row.get("class")
+        if plain not in ("baseline", "ordinary"):
+            return None
         if ground == "statutory":
-            return ground if self._law(rule) else None
-        if ground == "baseline":
-            theirs_to_say = category != "guidance" or self.source == "ngo"
-            return (
-                ground if category in THREE_FACTS and row["class"] == "baseline" and theirs_to_say else None
-            )
-        return ground if ground in ("consent", "explicit_consent") else None
+            return ground if self._law_of(rule) is not None else None
+        # A client who depends on the one who asks gives it no basis by saying yes.
+        if self.standing.joins == "by law":
+            return None
+        if ground in ("consent", "explicit_consent"):
+            return str(ground)
+        if ground == "baseline" and plain == "baseline" and category in THREE_FACTS:
+            whose = THREE_FACTS[category]
+            return ground if whose is None or self.source in whose else None
+        return None
 
-    def _law(self, rule: Mapping[str, Any]) -> bool:
-        basis = rule.get("statutory_basis")
-        if rule["ground"] != "statutory" or not basis or not basis["citation"]:
-            return False
-        return bool(basis["valid_from"] <= self.question.now < basis["valid_until"])
+    def _stated(self, category: str, given: Sequence[ConsentFact], asked_until: int | None) -> Grant | None:
+        """Return on what one of the three facts may leave: asking for it is disclosing, too."""
+        rule, end = self.rules[category], self.agreement["valid_until"]
+        at_the_gate = _row(self.agreement, "categories", category).get("answered_by") == "gateway"
+        # A party with power over the client is on the case by a consent, and shows it to the source.
+        freely = (
+            self.source_terms.get("may_be_asked_without_consent") is True
+            and self.standing.joins == "by the client's act"
+        )
+        if at_the_gate or freely:
+            return Grant("baseline", None, self._ends(rule, end))
+        if given:
+            best = _best(given)
+            return Grant("consent", best.id, self._ends(rule, best.valid_until))
+        return None if asked_until is None else Grant("baseline", None, self._ends(rule, asked_until))
 
-    def _best(self, category: str, *, explicitly: bool) -> ConsentFact | None:
-        facts = [
-            fact
-            for fact in self.question.consents
-            if fact.category == category and self._in_force(fact) and (fact.explicit or not explicitly)
-        ]
-        return min(facts, key=lambda fact: (-fact.valid_until, fact.id), default=None)
+    # --- laws, consents, periods --------------------------------------------------------------------
 
-    def _in_force(self, fact: ConsentFact) -> bool:
+    def _law_of(self, rule: Any) -> int | None:
+        """Return until when the law that the rule names is in force; None where none is."""
+        name = rule.get("statute") if isinstance(rule, dict) else None
+        statute = _row(self.agreement, "statutes", name) if isinstance(name, str) else {}
+        citation = statute.get("citation")
+        if not isinstance(citation, str) or not citation or not self._holds(statute):
+            return None
+        return int(statute["valid_until"])
+
+    def _legal_basis_stands(self, rule: Mapping[str, Any]) -> bool:
+        # Legal basis and consent are two fields, both required: a yes does not mend a law that lapsed.
+        return rule.get("statute") is None or self._law_of(rule) is not None
+
+    def _ends(self, rule: Mapping[str, Any], until: int) -> int:
+        law = self._law_of(rule)
+        return until if law is None else min(until, law)
+
+    def _in_force(self, category: str, facts: Sequence[ConsentFact]) -> list[ConsentFact]:
+        """Return the consents that cover this question now; rules 2 and 9."""
+        terms = self.agreement.get("consent")
+        months = terms.get("max_months") if isinstance(terms, dict) else None
+        if not _number(months):
+            return []
+        longest = (min(months, MOST_MONTHS) * 31 + 1) * _DAY
         question = self.question
-        given = (fact.source, fact.recipient, fact.purpose, fact.status, fact.confirmed)
-        needed = (question.source, question.requester, question.purpose, "active", True)
-        return given == needed and fact.valid_from <= question.now < fact.valid_until
+        needed = (category, question.source, question.requester, question.purpose, "active", True)
+        return [
+            fact
+            for fact in facts
+            if (fact.category, fact.source, fact.recipient, fact.purpose, fact.status, fact.confirmed)
+            == needed
+            and fact.valid_from <= self.now < fact.valid_until
+            and fact.valid_until - fact.valid_from <= longest
+            and (fact.minor, fact.guardian) in ((False, False), (False, True), (True, True))
+        ]
+
+    def _holds(self, period: Mapping[str, Any]) -> bool:
+        begins, ends = period.get("valid_from"), period.get("valid_until")
+        return _number(begins) and _number(ends) and begins <= self.now < ends
+
+    # --- in the policy's words ----------------------------------------------------------------------
+
+    def _whole(self, granted: Mapping[str, Grant], against: Mapping[str, str], role: str | None) -> Answer:
+        decisions: dict[str, Any] = {}
+        for category, grant in granted.items():
+            rule = self.rules[category]
+            decisions[category] = {
+                "outcome": "permitted",
+                "ground": grant.ground,
+                "reason": None,
+                "rule": rule["id"],
+                "paragraph": rule["paragraph"],
+                "next_step": None,
+                "consent": grant.consent,
+                "valid_until": grant.until,
+            }
+        for category, reason in against.items():
+            step = _NEXT_STEPS[reason]
+            if reason == "role_may_not" and role != ROLE_NEEDED.get(category, role):
+                step = "ask_with_medical_role"
+            decisions[category] = {**self._against(category, reason), "next_step": step}
+        if not granted:
+            return {**self._stranger, "decisions": decisions}
+        rules = [self.rules[category] for category in granted]
+        listed = self.agreement["categories"]
+        return {
+            "refusal": None,
+            "ask_source": any(listed[category]["answered_by"] == "source" for category in granted),
+            "decisions": decisions,
+            "obligations": {
+                "retention_days": min(rule["retention_days"] for rule in rules),
+                "redistribute": all(rule["redistribute"] is True for rule in rules),
+                "notify_client": any(rule["notify_client"] is not False for rule in rules),
+            },
+            "valid_until": min([self.agreement["valid_until"], *(grant.until for grant in granted.values())]),
+        }
+
+    def _against(self, category: str, reason: str) -> Answer:
+        if reason in ("role_may_not", "no_consent", "no_explicit_consent"):
+            rule = self.rules[category]
+            return _withheld(reason, rule["paragraph"], rule["id"])
+        if reason != "never_to_this_party":
+            return _withheld(reason, self._clause(reason))
+        if self.standing.joins == "by law":
+            return _withheld(reason, self._paragraph_of_requester())
+        return _withheld(reason, _row(self.agreement, "categories", category).get("paragraph", ""))
+
+    def _all_withheld(self, reason: str, paragraph: str) -> Answer:
+        return {
+            "refusal": None,
+            "ask_source": False,
+            "decisions": {category: _withheld(reason, paragraph) for category in self.question.categories},
+            "obligations": _NOTHING_OWED,
+            "valid_until": 0,
+        }
+
+    def _paragraph_of_requester(self) -> str:
+        paragraph = _row(self.agreement, "kinds", self.requester).get("paragraph")
+        return self._clause("no_rule_in_agreement") if paragraph is None else str(paragraph)
+
+    def _clause(self, outcome: str) -> str:
+        clauses = self.agreement.get("clauses")
+        return str(clauses.get(outcome, "")) if isinstance(clauses, dict) else ""
+
+
+def _withheld(reason: str, paragraph: str, rule: str | None = None) -> Answer:
+    return {
+        "outcome": "withheld",
+        "ground": None,
+        "reason": reason,
+        "rule": rule,
+        "paragraph": paragraph,
+        "next_step": None,
+        "consent": None,
+        "valid_until": None,
+    }
+
+
+def _best(facts: Sequence[ConsentFact]) -> ConsentFact:
+    """Return the one that lasts longest, then the lowest id: the same facts, the same answer."""
+    return min(facts, key=lambda fact: (-fact.valid_until, fact.id))
+
+
+def _row(document: Mapping[str, Any], *path: Any) -> Mapping[str, Any]:
+    """Return the table at `path`, or an empty one where there is none."""
+    found: Any = document
+    for step in path:
+        found = found.get(step) if isinstance(found, dict) and isinstance(step, str) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
