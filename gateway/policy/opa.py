@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -22,7 +23,7 @@ from adapters.kit.certificates import connecting
 from adapters.kit.strict_json import StrictJsonError, loads
 from gateway.policy.bundle import BUNDLE
 from gateway.policy.port import BundleDiffers, PolicyUnavailable, Question, Verdict
-from gateway.policy.rego import RESULT_KEYS, document, verdict
+from gateway.policy.rego import document, verdict
 
 # A decision takes milliseconds. `gateway.policy.asking` gives up after two seconds, whatever the engine.
 TIMEOUT_SECONDS: Final = 1.5
@@ -48,6 +49,27 @@ _NOBODY = Question(
     case_basis=None,
     worker_on_case=False,
 )
+
+
+# No verdict: what nothing is known of has no clause to cite.
+_REFUSED: Final[Mapping[str, object]] = {
+    "refusal": {"code": "agreement_not_in_force", "paragraph": ""},
+    "ask_source": False,
+    "decisions": {
+        "nothing": {
+            "outcome": "withheld",
+            "ground": None,
+            "reason": "no_rule",
+            "rule": None,
+            "paragraph": "",
+            "next_step": None,
+            "consent": None,
+            "valid_until": None,
+        }
+    },
+    "obligations": {"retention_days": 0, "redistribute": False, "notify_client": False},
+    "valid_until": 0,
+}
 
 
 class OpaMisconfigured(Exception):
@@ -100,12 +122,8 @@ class OpaEngine:
 
     async def check(self) -> None:
         """Return if OPA answers by the bundle in force; raise PolicyUnavailable (BundleDiffers: another)."""
-        result = await self._result(_NOBODY)
-        if not isinstance(result, dict) or result.keys() != RESULT_KEYS:
-            raise PolicyUnavailable("not a decision")
-        # What nothing is known of has no clause to cite, so this refusal is no verdict, and means life.
-        if result["refusal"] != {"code": "agreement_not_in_force", "paragraph": ""}:
-            raise PolicyUnavailable("it decides under an agreement that there is not")
+        if await self._result(_NOBODY) != _REFUSED:
+            raise PolicyUnavailable("it does not refuse what nobody may have")
 
     async def close(self) -> None:
         """Close every connection."""

@@ -10,9 +10,8 @@ like a quiet no, or worse, a quiet yes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import fields
-from typing import Final, TypeVar, get_args
+from typing import TypeVar, get_args
 
 from gateway.policy.port import (
     LAST_SECOND,
@@ -32,8 +31,6 @@ from gateway.policy.port import (
 
 _T = TypeVar("_T")
 
-# Of the one decision, permitting or refusing.
-RESULT_KEYS: Final = frozenset({"refusal", "ask_source", "decisions", "obligations", "valid_until"})
 
 _REFUSALS: tuple[RefusalCode, ...] = get_args(RefusalCode)
 _GROUNDS: tuple[Ground, ...] = get_args(Ground)
@@ -59,7 +56,7 @@ def base_document(agreements: Mapping[str, Mapping[str, object]]) -> dict[str, o
 
 def verdict(unverified_result: object, question: Question) -> Verdict:
     """Read an engine's result as the answer to `question`; raise PolicyUnavailable unless it is one."""
-    result = _members(unverified_result, RESULT_KEYS)
+    result = _members(unverified_result, {"refusal", "ask_source", "decisions", "obligations", "valid_until"})
     refusal = None if result["refusal"] is None else _refusal(result["refusal"])
     by_category = _members(result["decisions"], set(question.categories))
     decisions = tuple(_decision(category, by_category[category]) for category in question.categories)
@@ -110,7 +107,7 @@ def _decision(category: str, unverified: object) -> CategoryDecision:
     return CategoryDecision(category, "withheld", None, reason, rule, paragraph, next_step, None, None)
 
 
-def _members(unverified: object, names: AbstractSet[str]) -> Mapping[str, object]:
+def _members(unverified: object, names: set[str]) -> Mapping[str, object]:
     if not isinstance(unverified, dict) or unverified.keys() != names:
         raise PolicyUnavailable
     return unverified

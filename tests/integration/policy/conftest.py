@@ -1,9 +1,7 @@
 """The pinned OPA, and what it is given to decide by."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,6 +11,7 @@ from gateway.policy.bundle import PolicyBundle, bundle_of
 from gateway.policy.wasm import WasmEngine
 from tests import opa as opa_here
 from tests.integration.policy.server import Opa, Opas
+from tests.matrix.agreements import as_signed
 
 ROOT = Path(__file__).resolve().parents[3]
 POLICIES = ROOT / "policies"
@@ -30,7 +29,7 @@ def opas(opa_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Opas:
 
 @pytest.fixture(scope="session")
 def agreement() -> SignedAgreement:
-    data: dict[str, Any] = json.loads((POLICIES / "agreement" / "agreement.json").read_bytes())
+    data = as_signed()
     return SignedAgreement(agreement_digest(data), data, frozenset(data["parties"]))
 
 

@@ -184,7 +184,7 @@ def fails(_: Verdict) -> Verdict:
     raise RuntimeError("no answer")
 
 
-def unsigned_by(party: str) -> Removal:
+def unsigned_by(party: str, *, founder: bool) -> Removal:
     """Let the gateway know of one signature less under the agreement in force."""
 
     @asynccontextmanager
@@ -192,7 +192,12 @@ def unsigned_by(party: str) -> Removal:
         whole = call.place.services
         signed = whole.agreement.signed
         less = replace(signed, signed_by=signed.signed_by - frozenset({party}))
-        call.place.replace_services(replace(whole, agreement=replace(whole.agreement, signed=less)))
+        terms = whole.agreement.terms
+        founding = set(terms.founding_set) | {party} if founder else set(terms.founding_set) - {party}
+        terms = terms.model_copy(update={"founding_set": sorted(founding)})
+        call.place.replace_services(
+            replace(whole, agreement=replace(whole.agreement, signed=less, terms=terms))
+        )
         try:
             yield
         finally:

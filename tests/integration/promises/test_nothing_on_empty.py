@@ -49,14 +49,19 @@ REMOVALS: dict[str, tuple[Removal, int, str]] = {
     ),
     "the agreement, replaced elsewhere": (left_behind, 503, "facts_changing"),
     "the requester's signature under the agreement": (
-        unsigned_by(VW),
+        unsigned_by(VW, founder=False),
         403,
         "agreement_not_signed",
     ),
     "the source's signature under the agreement": (
-        unsigned_by(IND),
+        unsigned_by(IND, founder=False),
         403,
         "agreement_not_signed",
+    ),
+    "the signature of one of the founding set": (
+        unsigned_by("askv", founder=True),
+        403,
+        "agreement_not_in_force",
     ),
     "a purpose of the agreement": (with_field("purpose", "curiosity"), 403, "purpose_not_in_agreement"),
     "a purpose about persons": (with_field("purpose", "aggregate_report"), 403, "no_rule_in_agreement"),
