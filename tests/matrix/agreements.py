@@ -46,12 +46,14 @@ class Variant:
 
     @property
     def now(self) -> int:
-        return int(self.facts.get("now", present(self.document)))
+        told = self.facts.get("now")
+        return present(self.document) if told is None else int(told)
 
     @property
     def longest_seconds(self) -> int:
         """How long a consent may last under it: what it says, at most 18 months."""
-        return int((min(self.document["consent"]["max_months"], 18) * 31 + 1) * DAY)
+        months = self.document["consent"]["max_months"]
+        return (min(months if isinstance(months, int) else 18, 18) * 31 + 1) * DAY
 
 
 def present(document: Mapping[str, Any]) -> int:
@@ -152,8 +154,8 @@ def with_changed_law() -> dict[str, Any]:
     return changed
 
 
-def hostile(purposes: tuple[str, ...] | None = None) -> dict[str, Any]:
-    """Return one that tries to give everything to everyone, each way in turn; of `purposes` only, if any."""
+def hostile(purposes: tuple[str, ...] | None = None, kinds: tuple[str, ...] | None = None) -> dict[str, Any]:
+    """Return one that tries to give everything to everyone, each way in turn; of these only, if any."""
     document = as_signed()
     now = present(document)
     document["version"] += " hostile"
@@ -177,13 +179,12 @@ def hostile(purposes: tuple[str, ...] | None = None) -> dict[str, Any]:
     turn = itertools.count()
     document["rules"] = {}
     for purpose in purposes or tuple(document["purposes"]):
-        for requester, source in itertools.product(document["kinds"], repeat=2):
+        for requester, source in itertools.product(kinds or document["kinds"], repeat=2):
             for category in document["categories"]:
                 number = next(turn)
-                # Nine laws and five grounds have no factor in common with each other; the shift keeps a
-                # category from meeting the same ones in every table.
+                # The shifts let a category meet every law, and every ground, in some table.
                 ground = grounds[(number + number // 45) % len(grounds)]
-                law = laws[(number + number // 26) % len(laws)]
+                law = laws[(number + 5 * (number // len(document["categories"]))) % len(laws)]
                 rule = _rule(f"h{number}", ground, law, number)
                 _table(document, purpose, requester, source)[category] = rule
     return document
@@ -194,8 +195,46 @@ def relabelled() -> dict[str, Any]:
     document = hostile(("legal_screening", "medical_stay"))
     document["version"] += " relabelled"
     for number, row in enumerate(document["categories"].values()):
-        row["class"] = "harmless" if number % 5 == 4 else "baseline"
+        row["class"] = {6: "special", 10: "harmless", 13: "special", 21: "harmless"}.get(number, "baseline")
+    document["categories"]["perspective"]["class"] = "ordinary"
     return document
+
+
+def _bent(number: int) -> tuple[str, dict[str, Any]]:
+    """Return a small hostile agreement with members of another type: what it cannot mean opens nothing."""
+    document = hostile(("legal_screening",), ("ngo", "lawyer", "ind", "municipality"))
+    document["version"] += f" bent {number}"
+    statute, tables = document["statutes"]["within"], document["rules"]["legal_screening"]
+    rules = [rule for asks in tables.values() for table in asks.values() for rule in table.values()]
+    if number == 1:
+        document["valid_from"] = None
+        return "begins at no moment", document
+    if number == 2:
+        document["valid_until"] = str(document["valid_until"])
+        return "ends at a text", document
+    if number == 3:
+        statute["valid_from"] = None
+        return "a law begins at no moment", document
+    if number == 4:
+        statute["valid_until"] = str(statute["valid_until"])
+        return "a law ends at a text", document
+    if number == 5:
+        statute["citation"] = 64
+        return "a law is cited by number", document
+    if number == 6:
+        for rule in rules:
+            rule["roles"] = dict.fromkeys(rule["roles"], "caseworker")
+        return "roles are a table", document
+    if number == 7:
+        tables["ngo"] = {"ngo": {}, "ind": ["contact"], "lawyer": "contact"}
+        document["sources"][source_of(document, "municipality")] = "askable"
+        return "tables of rules are none", document
+    if number == 8:
+        for kind in ("ngo", "ind"):
+            document["kinds"][kind]["answers" if kind == "ngo" else "receives"] = "true"
+        return "kinds answer and receive by text", document
+    document["consent"]["max_months"] = "18"
+    return "consents last a text", document
 
 
 def variants() -> tuple[Variant, ...]:
@@ -216,12 +255,15 @@ def variants() -> tuple[Variant, ...]:
     refusing = tuple(
         Variant(f"D{number}", title, signed, told) for number, (title, told) in enumerate(facts.items(), 1)
     )
+    told = {"now": present(signed)}
+    bent = tuple(Variant(f"M{number}", *_bent(number), told) for number in range(1, 10))
     return (
         Variant("A", "as signed", signed),
         Variant("B", "after a change of the law", with_changed_law()),
         Variant("C", "hostile", hostile()),
         Variant("R", "hostile, categories relabelled", relabelled()),
         *refusing,
+        *bent,
         Variant("D0", "a version that nobody holds", signed, held=False),
     )
 
@@ -268,8 +310,3 @@ def _table(document: dict[str, Any], purpose: str, requester: str, source: str) 
         document["rules"].setdefault(purpose, {}).setdefault(requester, {}).setdefault(source, {})
     )
     return table
-
-
-def malformed() -> tuple[Variant, ...]:
-    """Return agreements with a member of another type, or gone: none of them may open more for it."""
-    return ()

@@ -22,7 +22,7 @@ import wasmtime
 from tests.matrix.agreements import POLICIES, Variant
 
 HARNESS = Path(__file__).with_name("harness.rego")
-RESULT, SAID = "harness/result", "harness/said"
+RESULT, RELEASING, SAID = ENTRYPOINTS = "harness/result", "harness/releasing", "harness/said"
 _PAGE_BYTES = 65_536
 _START_SECONDS = 60.0
 
@@ -58,7 +58,8 @@ def sources(policies: Path = POLICIES) -> list[Path]:
 def compiled(opa: Path, files: Sequence[Path], folder: Path) -> bytes:
     """Return these files as OPA compiles them; raise EngineFailed with its words where it refuses."""
     bundle = folder / "harness.tar.gz"
-    command = [str(opa), "build", "--target", "wasm", "-e", RESULT, "-e", SAID, "--output", str(bundle)]
+    command = [str(opa), "build", "--target", "wasm", "--output", str(bundle)]
+    command += [f"--entrypoint={each}" for each in ENTRYPOINTS]
     built = subprocess.run([*command, *map(str, files)], capture_output=True, text=True, check=False)
     if built.returncode != 0:
         raise EngineFailed(built.stderr or built.stdout)

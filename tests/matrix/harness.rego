@@ -24,6 +24,20 @@ differences := [[r, c, k] |
 ]
 
 # METADATA
+# description: Which of these questions, by their number, release something or trouble the source.
+# entrypoint: true
+releasing contains number if {
+	some number, question in input.questions
+	some decision in data.dossier.decision.decisions with input as question
+	decision.outcome == "permitted"
+}
+
+releasing contains number if {
+	some number, question in input.questions
+	data.dossier.decision.ask_source == true with input as question
+}
+
+# METADATA
 # description: What the policy says to one question.
 # entrypoint: true
 said := found if {

@@ -19,9 +19,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.matrix.agreements import Variant, malformed, variants
+from tests.matrix import removals
+from tests.matrix.agreements import Variant, variants
 from tests.matrix.compare import Expected, asked_of, differing, expect
-from tests.matrix.engines import HARNESS, EngineFailed, WasmBatch, compiled, data_of, sources
+from tests.matrix.engines import (
+    HARNESS,
+    RELEASING,
+    EngineFailed,
+    WasmBatch,
+    batch_input,
+    compiled,
+    data_of,
+    sources,
+)
 from tests.matrix.faults import Fault, faults
 from tests.matrix.run import on_every_processor
 from tests.matrix.space import ROTATED, Block, blocks, opened
@@ -30,10 +40,11 @@ from tests.matrix.totals import Totals, say
 SURVIVORS = Path(__file__).with_name("survivors.json")
 CAUGHT = 0.95
 # Of how many blocks between which an agreement opens something parts are looked at; of others a tenth.
-_CANDIDATES_PER_AGREEMENT = 100
+_CANDIDATES_PER_AGREEMENT = 250
 # A faulty policy that no part catches is asked all of them, so they are not many.
 _QUESTIONS = 8_000
 _COST_OF_A_BLOCK = 3
+_REMOVED_FROM = 60
 
 
 @dataclass(frozen=True)
@@ -49,20 +60,23 @@ class Killers:
     """The blocks by which faults are caught, those of most variety first, and the agreements they need."""
 
     chosen: tuple[Killer, ...]
+    withheld: bytes  # questions to which nothing is permitted, each by one fact
     data: bytes
 
     def catch(self, module: bytes) -> bool:
         """Tell whether some block is answered otherwise by this module, or not at all."""
         try:
             engine = WasmBatch(module, self.data)
-            return any(differing(engine, each.block, each.asked) for each in self.chosen)
+            if any(differing(engine, each.block, each.asked) for each in self.chosen):
+                return True
+            return bool(engine.ask(RELEASING, self.withheld))
         except EngineFailed:
             return True
 
 
 def killers() -> Killers:
     """Choose parts of blocks greedily, by how many kinds of answers each adds for what it costs."""
-    every = (*variants(), *malformed())
+    every = variants()
     candidates = [(part, expect(part)) for block in _candidates(every) for part in _parts(block)]
     gains = [(frozenset(_variety(part, expected)), part, expected) for part, expected in candidates]
     chosen: list[tuple[Block, Expected]] = []
@@ -84,7 +98,10 @@ def killers() -> Killers:
         left -= part.vectors
         chosen.append((part, expected))
     asked = tuple(Killer(part, asked_of(part, expected)) for part, expected in chosen)
-    return Killers(asked, data_of(_reduced(every, [part for part, _ in chosen])))
+    singles = list(itertools.islice(removals.permitted_alone(every), _REMOVED_FROM))
+    bent = [question for single in singles for _, question in removals.of(single)]
+    read = [*(part for part, _ in chosen), *singles]
+    return Killers(asked, batch_input({"questions": bent}), data_of(_reduced(every, read)))
 
 
 def _candidates(every: Sequence[Variant]) -> Iterator[Block]:
@@ -115,14 +132,26 @@ def _variety(block: Block, expected: Expected) -> Iterator[Any]:
     ):
         said = expected.at(role, case, state)
         if said["refusal"] is not None:
-            yield variant, said["refusal"]["code"], requester, source == "nobody"
+            yield variant, said["refusal"]["code"], requester, source == "nobody", bool(_table(block))
             return
         for category, decision in said["decisions"].items():
             why = decision["ground"] or decision["reason"]
             yield variant[0], requester, why, decision["next_step"], block.states[state]
             yield variant[0], category, why, requester
             yield variant[0], why, block.roles[role], block.cases[case]
+            rule = _table(block).get(category, {})
+            yield variant, category, rule.get("ground"), rule.get("statute"), why
         yield variant[0], said["ask_source"], *said["obligations"].items()
+
+
+def _table(block: Block) -> Mapping[str, Any]:
+    requester, source = block.kinds
+    table: Any = block.variant.document["rules"].get(block.purpose, {}).get(requester, {}).get(source)
+    return (
+        {name: rule for name, rule in table.items() if isinstance(rule, dict)}
+        if isinstance(table, dict)
+        else {}
+    )
 
 
 def _reduced(every: Sequence[Variant], chosen: Sequence[Block]) -> list[Variant]:

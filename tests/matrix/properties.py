@@ -1,19 +1,16 @@
 """What must hold of every answer, said without the oracle: a misreading that both share would show here.
 
 `broken` looks at the answers of a whole block, after both engines were found to give exactly these.
-`removals` takes a question to which something is permitted, and takes each single fact away, or says it
-otherwise.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gateway.policy.port import ConsentFact
 from tests.matrix.compare import Expected
-from tests.matrix.space import CASES, CONSENTS, ROTATED, Block
+from tests.matrix.space import CONSENTS, ROTATED, Block
 
 ON_THE_CASE = frozenset({"by mandate", "by invitation"})
 # States in which nobody said yes to this, for this recipient, now: each opens what no consent at all opens.
@@ -30,7 +27,7 @@ NOTHING_EVER = frozenset({"avim", "gateway", "nobody"})
 LAW_ONLY = frozenset({"municipality", "health"})
 ENFORCE = frozenset({"ind", "dtv", "avim"})
 NOT_FOR_PERSONS = frozenset({"supervision", "aggregate_report"})
-_LONGEST_SECONDS = 559 * 86_400
+LONGEST_SECONDS = 559 * 86_400
 
 
 def permitted(answer: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -126,7 +123,7 @@ def _is_a_yes(block: Block, fact: ConsentFact, ground: str) -> bool:
     base, now = block.base, block.variant.now
     named = (fact.source, fact.recipient, fact.purpose) == (base["source"], base["requester"], block.purpose)
     given = fact.status == "active" and fact.confirmed and fact.valid_from <= now < fact.valid_until
-    length = fact.valid_until - fact.valid_from <= min(_LONGEST_SECONDS, block.variant.longest_seconds)
+    length = fact.valid_until - fact.valid_from <= min(LONGEST_SECONDS, block.variant.longest_seconds)
     capable = fact.guardian or not fact.minor
     return named and given and length and capable and (fact.explicit or ground == "consent")
 
@@ -147,75 +144,3 @@ def _of_consents(
             yield f"{block.words(role, case, none)}: explicit consent releases less than {state}"
     if not by_state.get("plain", without) <= by_state.get("several", by_state.get("explicit", without)):
         yield f"{block.words(role, case, none)}: several consents release less than one"
-
-
-# --- the removal of one fact ----------------------------------------------------------------------
-
-
-def minimal(block: Block, role: int, case: int, category: str, *, consented: bool) -> dict[str, Any]:
-    """Return the smallest question for one category: with one explicit consent, or without any."""
-    facts = block.consents[block.states.index("explicit")].get(category, ())
-    given = [{name: getattr(fact, name) for name in ConsentFact.__slots__} for fact in facts]
-    return {
-        **block.base,
-        **CASES[block.cases[case]],
-        "role": block.roles[role],
-        "categories": [category],
-        "consents": {category: given} if consented else {},
-    }
-
-
-def removals(question: Mapping[str, Any], ground: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the question with each single fact gone, or otherwise; each must release nothing."""
-    (category,) = question["categories"]
-    rests_on_consent = bool(question["consents"].get(category))
-    for name, value in question.items():
-        if name == "consents" and not rests_on_consent:
-            continue
-        without = copy.deepcopy(dict(question))
-        del without[name]
-        yield f"without {name}", without
-        for other in _otherwise(name, value):
-            yield f"{name}: {other!r}", {**copy.deepcopy(dict(question)), name: other}
-    if not rests_on_consent:
-        return
-    for name, value in question["consents"][category][0].items():
-        if name == "explicit" and ground != "explicit_consent":
-            continue  # an ordinary category needs no explicit yes
-        without = copy.deepcopy(dict(question))
-        del without["consents"][category][0][name]
-        yield f"consent without {name}", without
-        for other in _of_consent(name, value, question["now"]):
-            bent = copy.deepcopy(dict(question))
-            bent["consents"][category][0][name] = other
-            yield f"consent, {name}: {other!r}", bent
-
-
-def _otherwise(name: str, value: Any) -> Iterator[Any]:
-    if name == "now":
-        yield from (0, 9_007_199_254_740_991, str(value), None)
-    elif name == "consents":
-        yield from ({}, [], None)
-    elif name == "categories":
-        yield from ([], None, "")
-    elif name == "case_basis":
-        yield from ("other", None, True)
-    elif isinstance(value, bool):
-        yield from (not value, None, str(value).lower(), 1)
-    else:
-        yield from ("other", "", None, True, 1)
-
-
-def _of_consent(name: str, value: Any, now: int) -> Iterator[Any]:
-    if name == "id":
-        yield from (None, 1)
-    elif name == "valid_from":
-        yield from (now + 1, 0, str(value), None)
-    elif name == "valid_until":
-        yield from (now, now + _LONGEST_SECONDS, str(value), None)
-    elif name == "guardian":
-        yield from (None, "true")  # who needs no guardian may have one
-    elif isinstance(value, bool):
-        yield from (not value, None, str(value).lower(), 1)
-    else:
-        yield from ("other", "", None, True, 1)

@@ -12,16 +12,15 @@ import queue
 import resource
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.matrix import product, properties
+from tests.matrix import product, properties, removals
 from tests.matrix.agreements import Variant, variants
 from tests.matrix.compare import Difference, Expected, asked_of, differing, expect, explained
 from tests.matrix.engines import (
-    SAID,
+    RELEASING,
     Batch,
     EngineFailed,
     OpaBatch,
@@ -114,67 +113,25 @@ def removal(
     """Take each fact from each of this worker's permitted questions, on both engines."""
     every = variants()
     both = engines(opa, every, folder)
-    totals = Totals()
     try:
-        for question, ground in itertools.islice(
-            permitted_questions(every, both[0]), number, REMOVED_FROM, workers
-        ):
-            for engine in both:
-                _remove(engine, question, ground, totals)
-            report(totals)
+        for single in itertools.islice(removals.permitted_alone(every), number, REMOVED_FROM, workers):
             totals = Totals()
+            bent = list(removals.of(single))
+            asked = batch_input({"questions": [single.question(0, 0, 0), *(each for _, each in bent)]})
+            for engine in both:
+                totals.removals[f"questions {engine.name}"] += 1
+                totals.removals[f"removals {engine.name}"] += len(bent)
+                released = engine.ask(RELEASING, asked)
+                if 0 not in released:
+                    raise EngineFailed(f"{engine.name} withholds what is permitted: {single.words(0, 0, 0)}")
+                for still in (each for each in released if each):
+                    totals.broken += 1
+                    totals.say(f"{engine.name}: {single.words(0, 0, 0)}: permitted {bent[still - 1][0]}")
+            report(totals)
             if time.monotonic() > until:
                 break
     finally:
         both[1].close()
-    report(totals)
-
-
-def permitted_questions(every: Sequence[Variant], engine: Batch) -> Iterator[tuple[dict[str, Any], str]]:
-    """Yield questions for one category to which the engine says yes, and on what ground."""
-    seen: Counter[tuple[str, str, str]] = Counter()
-    for block in blocks(every):
-        if len(block.categories) < 3 or "explicit" not in block.states:
-            continue
-        expected = expect(block)
-        for category in block.categories:
-            found = next(_permitting(block, expected, category), None)
-            if found is None:
-                continue
-            role, case, decision = found
-            ground = decision["ground"]
-            key = (block.variant.name, block.kinds[0], ground)
-            if seen[key] >= REMOVED_FROM // 25:
-                continue
-            joined = block.kinds[0] in ("ind", "dtv")
-            question = properties.minimal(
-                block, role, case, category, consented=bool(decision["consent"]) or joined
-            )
-            said = engine.ask(SAID, batch_input({"question": question}))
-            if properties.permitted(said):
-                seen[key] += 1
-                yield question, said["decisions"][category]["ground"]
-
-
-def _permitting(block: Block, expected: Expected, category: str) -> Iterator[tuple[int, int, dict[str, Any]]]:
-    state = block.states.index("explicit")
-    for role, case in itertools.product(range(len(block.roles)), range(len(block.cases))):
-        decision = expected.at(role, case, state)["decisions"][category]
-        if decision["outcome"] == "permitted":
-            yield role, case, decision
-
-
-def _remove(engine: Batch, question: dict[str, Any], ground: str, totals: Totals) -> None:
-    totals.removals[f"questions {engine.name}"] += 1
-    for name, bent in properties.removals(question, ground):
-        totals.removals[f"removals {engine.name}"] += 1
-        said = engine.ask(SAID, batch_input({"question": bent}))
-        if said is not None and (properties.permitted(said) or said["ask_source"]):
-            totals.broken += 1
-            between = f"{question['requester']} asks {question['source']} for {question['purpose']}"
-            totals.say(
-                f"{engine.name}: {between}, {question['categories'][0]} on {ground}: still permitted, {name}"
-            )
 
 
 def _outcomes(answer: dict[str, Any]) -> Iterator[str]:

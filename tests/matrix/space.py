@@ -194,6 +194,12 @@ def blocks(variants: Sequence[Variant], *, seed: int = 4) -> list[Block]:
     for name, variant in named.items():
         if name.startswith("D"):
             made += _reduced(variant, ROLES[:2], _TWO_CASES, ("none", "explicit"))
+        elif name.startswith("M"):
+            made += [
+                block
+                for block in _reduced(variant, ROLES[:2], _THREE_CASES[:2], _FIVE_STATES)
+                if _named_in(block)
+            ]
     random.Random(seed).shuffle(made)
     return made
 
@@ -243,6 +249,11 @@ def _few_categories(variant: Variant) -> Iterator[Block]:
                 yield Block(
                     variant, kinds, purpose, pair, ROLES[:2], ("by mandate",), states, consented=(category,)
                 )
+
+
+def _named_in(block: Block) -> bool:
+    requester, source = block.kinds
+    return source in block.variant.document["rules"].get(block.purpose, {}).get(requester, {})
 
 
 def _law_matters(signed: Variant, block: Block) -> bool:
