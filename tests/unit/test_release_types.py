@@ -13,7 +13,7 @@ import pytest
 from gateway import exchange, exchange_recording, release
 from gateway.policy.port import CategoryDecision, Obligations, Verdict
 from gateway.release import HeldAnswer, Release, ReleasePermit
-from gateway.stages import Facts, Footing
+from gateway.stages import Facts, Footing, Signed
 
 ROOT = Path(__file__).resolve().parents[2]
 # What only `gateway/release.py` may say: the proof, and the two constructors.
@@ -24,11 +24,12 @@ def _parts() -> dict[str, Any]:
     decision = CategoryDecision("decisions", "permitted", "consent", None, "r", "p", None, "c", 2_000_000_000)
     verdict = Verdict(None, True, (decision,), Obligations(1, False, False), 2_000_000_000)
     involvement: Any = type("Involved", (), {"on_case": True, "worker_on_case": True})()
+    signed = Signed(founding=True, requester=True, source=True)
     return {
         "exchange_id": "x" * 22,
         "footing": Footing("c", 1, 1, "sha-256:" + "A" * 43),
         "valid_until": 2_000_000_000,
-        "facts": Facts(Footing("c", 1, 1, ""), None, involvement, "active", "active", (), (), {}),
+        "facts": Facts(Footing("c", 1, 1, ""), None, involvement, "active", "active", signed, (), (), {}),
         "verdict": verdict,
         "decisions": (decision,),
     }
