@@ -24,6 +24,9 @@ def permitted_alone(every: Sequence[Variant]) -> Iterator[Block]:
     for block in blocks(every):
         if len(block.categories) < 3 or "explicit" not in block.states:
             continue
+        first = replace(block, roles=block.roles[:1], cases=block.cases[:1], states=("explicit",))
+        if expect(first).at(0, 0, 0)["refusal"] is not None:
+            continue
         for category, role, case in itertools.product(block.categories, block.roles[:2], block.cases[:2]):
             alone = replace(block, categories=(category,), roles=(role,), cases=(case,))
             single = replace(alone, states=("none",))
