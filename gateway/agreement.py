@@ -15,9 +15,11 @@ from pathlib import Path
 
 from adapters.kit.register import Register, SignedAgreement, verify_agreement
 from adapters.kit.strict_json import StrictJsonError, loads
-from gateway.terms import AgreementInvalid, Terms, check
+from gateway.terms import Article, Terms
+from gateway.terms_check import AgreementInvalid, check
+from gateway.terms_sentences import at, fault_of_file, faults
 
-__all__ = ["Agreement", "AgreementInvalid", "check", "load"]
+__all__ = ["Agreement", "AgreementInvalid", "check", "load", "read"]
 
 # A few thousand rules; an agreement that is larger is not one that people reviewed.
 MAX_AGREEMENT_BYTES = 8 * 1024 * 1024
@@ -44,6 +46,27 @@ class Agreement:
     def signed_by(self) -> frozenset[str]:
         """Return the parties whose signature on this digest was verified."""
         return self.signed.signed_by
+
+    @property
+    def supersedes(self) -> str | None:
+        """Return the digest of the version before this one; None for the first."""
+        return self.terms.supersedes
+
+    @property
+    def valid_from(self) -> int:
+        """Return the first second, UTC, at which this version can be in force; the parties signed it."""
+        return self.terms.valid_from
+
+    @property
+    def valid_until(self) -> int:
+        """Return the first second, UTC, at which this version no longer holds."""
+        return self.terms.valid_until
+
+    def article(self, paragraph: str) -> Article | None:
+        """Return the article that a decision cites as `art. 2.1 (…)`; None where it cites none of ours."""
+        number, _, source = paragraph.partition(" (")
+        found = self.terms.articles.get(number)
+        return found if found is not None and f"{found.source})" == source else None
 
     @cached_property
     def unanswered(self) -> tuple[str, ...]:
@@ -97,25 +120,32 @@ def load(folder: Path, register: Register, now: int) -> Agreement:
     Raises AgreementInvalid where the document is no agreement, and the register's RegisterError where it is
     not the one of the register, not signed by its founding set, or a signature does not verify.
     """
-    data = _read(folder / "agreement.json")
+    data = read(folder / "agreement.json")
     terms = check(data)
     # Callers are known by the register and judged by the agreement: both must mean the same parties.
     for party, known in register.parties.items():
         if party in terms.parties and terms.parties[party].kind != known.kind:
-            raise AgreementInvalid((f"Party {party} is of another kind in the register.",))
+            another = at("parties", party, "kind")(
+                "het register kent deze partij als een andere soort.",
+                "the register knows this party as another kind.",
+            )
+            raise AgreementInvalid(faults(data, [another]))
     unverified = {
         path.stem: path.read_text("ascii").strip() for path in (folder / "signatures").glob("*.jws")
     }
     return Agreement(verify_agreement(data, unverified, register, now), terms)
 
 
-def _read(path: Path) -> dict[str, object]:
+def read(path: Path) -> dict[str, object]:
+    """Return the document in a file, unchecked; raise AgreementInvalid where it is no strict JSON object."""
     try:
         data = loads(path.read_bytes(), max_bytes=MAX_AGREEMENT_BYTES)
     except FileNotFoundError:
-        raise AgreementInvalid((f"There is no agreement at {path.name}.",)) from None
+        raise fault_of_file(path.name, "dit bestand is er niet.", "this file is not there.") from None
     except StrictJsonError as error:
-        raise AgreementInvalid((f"{path.name} is not strict JSON ({error.code}).",)) from error
+        raise fault_of_file(
+            path.name, f"is geen strikte JSON ({error.code}).", f"is not strict JSON ({error.code})."
+        ) from error
     if not isinstance(data, dict):
-        raise AgreementInvalid((f"{path.name} is not an object.",))
+        raise fault_of_file(path.name, "is geen blok met onderdelen.", "is not a block with members.")
     return data
