@@ -202,7 +202,8 @@ class Reading:
             categories=categories,
             role=role,
             on_case=True,
-            case_basis="mandate",
+            # Whatever kind of party asks, one that was invited is involved; by a mandate not every kind is.
+            case_basis="invitation",
             worker_on_case=True,
             consents=consents,
         )
