@@ -21,10 +21,14 @@ from gateway.policy.port import (
 NOW = 1_800_000_000
 NO_FACTS = Question(
     now=NOW,
+    agreement="sha-256:" + "A" * 43,
+    founding_signed=True,
     requester="vluchtelingenwerk",
     requester_status="active",
+    requester_signed=True,
     source="ind",
     source_status="active",
+    source_signed=True,
     purpose="legal_screening",
     categories=("perspective",),
     role="caseworker",
@@ -91,6 +95,10 @@ async def test_when_the_clock_is_set_back_it_is_asked_again() -> None:
         {"purpose": "future_orientation"},
         {"categories": ("perspective", "decisions")},
         {"role": "desk"},
+        {"agreement": "sha-256:" + "B" * 43},
+        {"founding_signed": False},
+        {"requester_signed": False},
+        {"source_signed": False},
     ],
     ids=lambda other: next(iter(other)),
 )
