@@ -50,12 +50,13 @@ def _ground_of_rule(terms: Terms, place: RulePlace, rule: Rule) -> Iterator[Find
             f"moet de plaats van de regel zijn: {'.'.join(place)}.",
             f"must be the place of the rule: {'.'.join(place)}.",
         )
-    if row is not None and row.class_ == "special" and rule.ground != "explicit_consent":
-        yield ground(
-            "een bijzonder gegeven gaat alleen open met uitdrukkelijke toestemming (explicit_consent).",
-            "a special category opens to explicit consent only (explicit_consent).",
-        )
-    elif by_statute_only and rule.ground not in {"statutory", "explicit_consent"}:
+    if row is not None and row.class_ == "special":
+        if rule.ground != "explicit_consent":
+            yield ground(
+                "een bijzonder gegeven gaat alleen open met uitdrukkelijke toestemming (explicit_consent).",
+                "a special category opens to explicit consent only (explicit_consent).",
+            )
+    elif by_statute_only and rule.ground != "statutory":
         yield ground(
             "voor deze partij telt alleen een wet (statutory).",
             "for this party only a statute counts (statutory).",

@@ -281,6 +281,7 @@ def test_the_municipality_receives_by_a_statute_and_by_no_consent() -> None:
     assert check(document).statutes["vw"].citation == "Vw 2000 art. 1"
     for changes, sentence in (
         ({"ground": "consent"}, "voor deze partij telt alleen een wet"),
+        ({"ground": "explicit_consent"}, "voor deze partij telt alleen een wet"),
         ({"statute": None}, "hier moet een wet staan."),
     ):
         by_law.update(changes)
