@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from pydantic_core import ErrorDetails
 
-from gateway.agreement_words import PARTS, word
+from gateway.agreement_document.words import PARTS, word
 from gateway.terms import Language
 
 Path = tuple[str | int, ...]

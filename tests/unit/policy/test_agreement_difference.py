@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.agreement_difference import Difference, Side, difference
+from gateway.agreement_document.difference import Difference, Side, difference
 
 POLICIES = Path(__file__).resolve().parents[3] / "policies"
 WHOLE: dict[str, Any] = json.loads((POLICIES / "agreement" / "agreement.json").read_bytes())

@@ -11,7 +11,7 @@ import pytest
 
 from adapters.kit.register import agreement_digest
 from gateway.agreement import check
-from gateway.agreement_text import render
+from gateway.agreement_document.text import render
 from gateway.terms import Language
 
 FOLDER = Path(__file__).resolve().parents[3] / "policies" / "agreement"

@@ -12,10 +12,9 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from gateway.agreement_annexes import annexes
-from gateway.agreement_page import markdown, page
-from gateway.agreement_parts import Anchor, Entries, Facts, Heading, Part, Table
-from gateway.agreement_words import (
+from gateway.agreement_document.annexes import annexes
+from gateway.agreement_document.page import Anchor, Entries, Facts, Heading, Part, Table, markdown, page
+from gateway.agreement_document.words import (
     SCHEMES,
     cited,
     day,

@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from gateway.agreement_parts import Anchor, Heading, Lead, Part, Table
-from gateway.agreement_words import CLASSES, GROUNDS, acting, cited, day, legal_basis, roles, word, yes_no
+from gateway.agreement_document.page import Anchor, Heading, Lead, Part, Table
+from gateway.agreement_document.words import (
+    CLASSES,
+    GROUNDS,
+    acting,
+    cited,
+    day,
+    legal_basis,
+    roles,
+    word,
+    yes_no,
+)
 from gateway.terms import Language, Rule, Terms
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from gateway.agreement_words import CLASSES, GROUNDS, ROLES, SCHEMES, day, legal_basis, word, yes_no
+from gateway.agreement_document.words import CLASSES, GROUNDS, ROLES, SCHEMES, day, legal_basis, word, yes_no
 from gateway.terms import Language, Terms
 from gateway.terms_sentences import Path, place_in_words
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from gateway.agreement_changes import Field, field_changes
-from gateway.agreement_matrix import ALL_ROLES, Cell, Degree, Group, Least, Reading, Side, rank
-from gateway.agreement_words import acting, listed, roles
+from gateway.agreement_document.changes import Field, field_changes
+from gateway.agreement_document.matrix import ALL_ROLES, Cell, Degree, Group, Least, Reading, Side, rank
+from gateway.agreement_document.words import acting, listed, roles
 from gateway.terms import Language, Terms
 
 __all__ = ["Change", "Difference", "Field", "Side", "difference"]
