@@ -62,6 +62,8 @@ class InputRefused(GatewayError):
             "signed_request_mismatch",
             "invalid_consent_statement",
             "consent_statement_mismatch",
+            "agreement_invalid",
+            "agreement_signature_invalid",
             "page_not_found",
             "method_not_allowed",
             "certificate_header_refused",
@@ -100,7 +102,7 @@ class Refused(GatewayError):
 class Conflict(GatewayError):
     """The call contradicts an earlier one or the state of the resource."""
 
-    codes = frozenset({"idempotency_key_reused", "request_replayed", "state_conflict"})
+    codes = frozenset({"idempotency_key_reused", "request_replayed", "state_conflict", "agreement_not_ready"})
 
 
 class SourceTrouble(GatewayError):

@@ -84,6 +84,16 @@ PROBLEMS: Mapping[str, Problem] = {
         "A consent statement says something else than the body.",
         "Build body and statements from the same values, one statement for each source.",
     ),
+    "agreement_invalid": Problem(
+        400,
+        "The document is no agreement that could come into force.",
+        "Correct the places that `errors` names; `poort agreement check` names them too.",
+    ),
+    "agreement_signature_invalid": Problem(
+        400,
+        "The signature under the agreement does not verify.",
+        "Sign this version's digest anew, now, with your identity key.",
+    ),
     "page_not_found": Problem(
         404,
         "There is nothing at this address.",
@@ -166,6 +176,11 @@ PROBLEMS: Mapping[str, Problem] = {
     ),
     "state_conflict": Problem(
         409, "The state of the resource does not allow this.", "Read the resource, then decide anew."
+    ),
+    "agreement_not_ready": Problem(
+        409,
+        "This version of the agreement cannot take that step yet, or no longer.",
+        "Do first what `missing` names.",
     ),
     # --- the source ---
     "source_unavailable": Problem(

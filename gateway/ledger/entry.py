@@ -52,6 +52,11 @@ class Kind(StrEnum):
     PARTY_SUSPENDED = "party_suspended"
     PARTY_RESTORED = "party_restored"
     KEYS_CHANGED = "keys_changed"
+    AGREEMENT_PROPOSED = "agreement_proposed"
+    AGREEMENT_APPROVED = "agreement_approved"
+    AGREEMENT_SIGNED = "agreement_signed"
+    AGREEMENT_UNSIGNED = "agreement_unsigned"
+    AGREEMENT_SCHEDULED = "agreement_scheduled"
     AGREEMENT_CHANGED = "agreement_changed"
     CLIENT_ERASED = "client_erased"
 

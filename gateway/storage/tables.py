@@ -35,13 +35,16 @@ metadata = MetaData(
 # PostgreSQL's integers end in January 2038, SQLite's do not; there a BIGINT would be no row id.
 Long = BigInteger().with_variant(Integer(), "sqlite")
 
-# One row. `party_epoch` rises with every suspension, key change and change of agreement.
+# One row. `party_epoch` rises with every suspension, key change, signature and change of agreement.
+# From `next_agreement_at` on nothing is recorded under `agreement_digest` before the next one is put there.
 gateway_state = Table(
     "gateway_state",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("party_epoch", Integer, nullable=False),
     Column("agreement_digest", String(64), nullable=False),
+    Column("next_agreement_digest", String(64), nullable=True),
+    Column("next_agreement_at", Long, nullable=True),
     CheckConstraint("id = 1", name="single_row"),
 )
 
