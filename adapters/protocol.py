@@ -25,6 +25,7 @@ TYP_CANCELLATION = "cancellation+jwt"
 TYP_RECEIPT = "receipt+jwt"
 TYP_KEY_LIST = "key-list+jwt"
 TYP_AGREEMENT_SIGNATURE = "agreement-signature+jwt"
+TYP_AGREEMENT_WITHDRAWAL = "agreement-withdrawal+jwt"
 
 # A statement carries decoy digests up to a multiple of this, so that the number of withheld
 # categories does not show (RFC 9901 §4.2.5).

@@ -199,10 +199,10 @@ def _data(measuring: Measuring) -> dict[str, object]:
 
 
 def _signed(measuring: Measuring) -> SignedAgreement:
-    from adapters.kit.service import load_agreement
+    from adapters.kit.agreement_chain import anchor
 
     folder = measuring.town.deployment[VW].deployment_folder
-    return load_agreement(folder, Register.load(folder), system_clock())
+    return anchor(folder, Register.load(folder), system_clock()).signed
 
 
 def _configuration(front: int, policy: int, source: str) -> str:

@@ -19,7 +19,7 @@ from adapters.kit import certificates, jose
 from adapters.kit.certificates import ListedCertificate
 from adapters.kit.keys import KeyRefused, SigningKey, public_jwk, thumbprint
 from adapters.kit.strict_json import StrictJsonError, encode_base64url, loads
-from adapters.protocol import TYP_AGREEMENT_SIGNATURE, TYP_KEY_LIST
+from adapters.protocol import TYP_AGREEMENT_SIGNATURE, TYP_AGREEMENT_WITHDRAWAL, TYP_KEY_LIST
 
 REGISTER_NAME: Final = "register.json"
 USES: Final = frozenset({"sign", "encrypt", "order", "receipt", "token", "bundle"})
@@ -32,7 +32,7 @@ _GATEWAY_USES: Final = frozenset({"order", "receipt", "token", "bundle"})
 class RegisterError(Exception):
     """The register, a key list or a signature is not to be believed. `code`: register_invalid,
     unknown_party, key_list_invalid, key_list_expired, unknown_key, agreement_invalid,
-    agreement_not_signed, rolled_back, key_list_unavailable."""
+    agreement_not_signed, not_a_successor, agreement_forked, rolled_back, key_list_unavailable."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -205,7 +205,7 @@ def verify_key_list(unverified: str, party: str, register: Register, now: int) -
 
 @dataclass(frozen=True, slots=True)
 class SignedAgreement:
-    """An agreement whose digest the register names and whose founding set signed it."""
+    """An agreement and who signed its digest; whoever took a signature back is not among them."""
 
     digest: str
     data: Mapping[str, object] = field(repr=False)
@@ -226,36 +226,29 @@ def sign_agreement(*, key: SigningKey, party: str, digest: str, now: int) -> str
     return jose.sign({"iss": party, "agreement": digest, "iat": now}, key, TYP_AGREEMENT_SIGNATURE)
 
 
-def verify_agreement(
-    agreement: Mapping[str, object], signatures: Mapping[str, str], register: Register, now: int
-) -> SignedAgreement:
-    """Return the agreement when it is the register's and its founding set signed it.
-
-    One signature that does not verify refuses the whole: someone put it there. Validity in time is
-    the reader's to check.
-    """
-    digest = agreement_digest(agreement)
-    if digest != register.agreement_digest:
-        raise RegisterError("agreement_invalid")
-    for party, unverified in signatures.items():
-        _check_signature(unverified, party, digest, register, now)
-    signed_by = frozenset(signatures)
-    try:
-        founding = frozenset(_text(party) for party in _sequence(agreement["founding_set"]))
-    except (KeyError, TypeError):
-        raise RegisterError("agreement_invalid") from None
-    if not founding or not founding <= signed_by:
-        raise RegisterError("agreement_not_signed")
-    return SignedAgreement(digest, agreement, signed_by)
+def sign_withdrawal(*, key: SigningKey, party: str, digest: str, now: int) -> str:
+    """Take back a party's signature on an agreement's digest, with its identity key."""
+    return jose.sign({"iss": party, "agreement": digest, "iat": now}, key, TYP_AGREEMENT_WITHDRAWAL)
 
 
-def _check_signature(unverified: str, party: str, digest: str, register: Register, now: int) -> None:
-    claims = _verify_by_identity(unverified, party, register, TYP_AGREEMENT_SIGNATURE, "agreement_not_signed")
-    signed_at = claims.get("iat")
+def verify_signature(unverified: str, party: str, digest: str, register: Register, now: int) -> int:
+    """Return when a party signed this digest, Unix seconds; raise RegisterError `agreement_not_signed`."""
+    return _verify_act(unverified, party, digest, register, now, TYP_AGREEMENT_SIGNATURE)
+
+
+def verify_withdrawal(unverified: str, party: str, digest: str, register: Register, now: int) -> int:
+    """Return when a party took its signature on this digest back, as `verify_signature` does."""
+    return _verify_act(unverified, party, digest, register, now, TYP_AGREEMENT_WITHDRAWAL)
+
+
+def _verify_act(unverified: str, party: str, digest: str, register: Register, now: int, typ: str) -> int:
+    claims = _verify_by_identity(unverified, party, register, typ, "agreement_not_signed")
+    done_at = claims.get("iat")
     if set(claims) != {"iss", "agreement", "iat"} or claims["agreement"] != digest:
         raise RegisterError("agreement_not_signed")
-    if type(signed_at) is not int or signed_at > now + jose.LEEWAY_SECONDS:
+    if type(done_at) is not int or not 0 <= done_at <= now + jose.LEEWAY_SECONDS:
         raise RegisterError("agreement_not_signed")
+    return done_at
 
 
 def _verify_by_identity(

@@ -22,6 +22,7 @@ from pydantic import SecretStr, ValidationError
 
 from adapters.kit import strict_json
 from adapters.kit.agency import Agency
+from adapters.kit.agreement_chain import anchor
 from adapters.kit.answering import Attestor
 from adapters.kit.certificates import connecting
 from adapters.kit.delivery import Deliverer
@@ -30,14 +31,13 @@ from adapters.kit.keys import Keystore
 from adapters.kit.order_check import OrderCheck
 from adapters.kit.order_desk import OrderDesk
 from adapters.kit.problems import BodyRefused, ContainedRoute, install_problems
-from adapters.kit.register import Register, RegisterError, SignedAgreement, verify_agreement
+from adapters.kit.register import Register
 from adapters.kit.session import GatewaySession
 from adapters.kit.store import OrderStore
 from adapters.protocol import Answer, CancellationMessage, OrderMessage, Wire
 
 # One compact JWS of at most 64 KiB, and the JSON around it.
 MAX_BODY_BYTES: Final = 66_560
-_MAX_AGREEMENT_BYTES: Final = 4 * 1024 * 1024
 _Message = TypeVar("_Message", bound=Wire)
 
 
@@ -91,22 +91,6 @@ def create_adapter(
     return app
 
 
-def load_agreement(folder: Path, register: Register, now: int) -> SignedAgreement:
-    """Read and verify this party's own copy of the agreement and its signatures; raise RegisterError."""
-    try:
-        content = (folder / "agreement.json").read_bytes()
-        agreement = strict_json.loads(content, max_bytes=_MAX_AGREEMENT_BYTES)
-    except (OSError, strict_json.StrictJsonError):
-        raise RegisterError("agreement_invalid") from None
-    if not isinstance(agreement, dict):
-        raise RegisterError("agreement_invalid")
-    signatures = {
-        path.stem: path.read_text(encoding="ascii").strip()
-        for path in sorted((folder / "signatures").glob("*.jws"))
-    }
-    return verify_agreement(agreement, signatures, register, now)
-
-
 def _assemble(
     settings: Settings, agency: Agency, clock: Callable[[], int], open_parts: AsyncExitStack
 ) -> tuple[OrderDesk, Deliverer]:
@@ -130,7 +114,7 @@ def _assemble(
         party=settings.party,
         schemes=agency.schemes,
         register=register,
-        agreement=load_agreement(settings.deployment_folder, register, clock()),
+        agreement=anchor(settings.deployment_folder, register, clock()).signed,
         keystore=keystore,
         directory=KeyDirectory(register, gateway.fetch_key_list, clock, newest_serial=store.newest_serial),
         clock=clock,

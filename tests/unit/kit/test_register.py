@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from adapters.kit import jose
+from adapters.kit.agreement_chain import verify_agreement
 from adapters.kit.keys import SigningKey
 from adapters.kit.register import (
     Register,
@@ -18,7 +19,6 @@ from adapters.kit.register import (
     agreement_digest,
     sign_agreement,
     sign_key_list,
-    verify_agreement,
     verify_key_list,
 )
 from adapters.protocol import TYP_AGREEMENT_SIGNATURE, TYP_KEY_LIST
@@ -28,7 +28,13 @@ DAY = 24 * 3600
 PARTIES = {"ind": "ind", "askv": "ngo", "gateway": "gateway"}
 IDENTITIES = {party: SigningKey.generate() for party in PARTIES}
 SIGN, ENCRYPT = SigningKey.generate(), SigningKey.generate()
-AGREEMENT: dict[str, Any] = {"version": "1", "founding_set": ["ind", "askv"], "rules": [{"n": 1}]}
+AGREEMENT: dict[str, Any] = {
+    "version": "1",
+    "valid_from": NOW - DAY,
+    "valid_until": NOW + DAY,
+    "founding_set": ["ind", "askv"],
+    "rules": [{"n": 1}],
+}
 
 
 def register_data(**changes: Any) -> dict[str, Any]:
