@@ -44,6 +44,8 @@ PARTIES = (
             CastWorker("vw-balie-02", "desk"),
             CastWorker("vw-regie-07", "casemanager"),
             CastWorker("vw-jurist-12", "caseworker"),
+            CastWorker("vw-fg-01", "dpo"),
+            CastWorker("vw-beheer-02", "admin"),
         ),
     ),
     CastParty(
@@ -54,33 +56,61 @@ PARTIES = (
             CastWorker("askv-balie-1", "desk"),
             CastWorker("askv-regie-2", "casemanager"),
             CastWorker("askv-jurist-3", "caseworker"),
+            CastWorker("askv-fg-4", "dpo"),
+            CastWorker("askv-beheer-5", "admin"),
         ),
     ),
     CastParty(
         "leger-des-heils",
         "ngo",
         "Leger des Heils",
-        (CastWorker("ldh-regie-1", "casemanager"), CastWorker("ldh-begeleider-2", "caseworker")),
+        (
+            CastWorker("ldh-regie-1", "casemanager"),
+            CastWorker("ldh-begeleider-2", "caseworker"),
+            CastWorker("ldh-beheer-3", "admin"),
+        ),
     ),
     CastParty(
         "goedwerk",
         "return_org",
         "Goedwerk",
-        (CastWorker("gw-regie-1", "casemanager"), CastWorker("gw-begeleider-2", "caseworker")),
+        (
+            CastWorker("gw-regie-1", "casemanager"),
+            CastWorker("gw-begeleider-2", "caseworker"),
+            CastWorker("gw-beheer-3", "admin"),
+        ),
     ),
     CastParty(
         "ind",
         "ind",
         "IND",
-        (CastWorker("ind-contact-1", "source_officer"),),
+        (
+            CastWorker("ind-contact-1", "source_officer"),
+            CastWorker("ind-fg-2", "dpo"),
+            CastWorker("ind-beheer-3", "admin"),
+        ),
     ),
-    CastParty("dtv", "dtv", "DT&V", (CastWorker("dtv-regie-1", "source_officer"),)),
-    CastParty("avim", "avim", "AVIM", (CastWorker("avim-agent-1", "caseworker"),)),
+    CastParty(
+        "dtv",
+        "dtv",
+        "DT&V",
+        (
+            CastWorker("dtv-regie-1", "source_officer"),
+            CastWorker("dtv-fg-2", "dpo"),
+            CastWorker("dtv-beheer-3", "admin"),
+        ),
+    ),
+    CastParty(
+        "avim",
+        "avim",
+        "AVIM",
+        (CastWorker("avim-agent-1", "caseworker"), CastWorker("avim-beheer-2", "admin")),
+    ),
     CastParty(
         "gemeente-amsterdam",
         "municipality",
         "Gemeente Amsterdam",
-        (CastWorker("ams-loket-1", "caseworker"),),
+        (CastWorker("ams-loket-1", "caseworker"), CastWorker("ams-beheer-2", "admin")),
     ),
 )
 
@@ -96,7 +126,12 @@ def party_name(party: str) -> str:
     return next((one.name for one in PARTIES if one.id == party), party)
 
 
-_IN_ROLE = {"desk": "at the desk", "source_officer": "officer at the source"}
+_IN_ROLE = {
+    "desk": "at the desk",
+    "source_officer": "officer at the source",
+    "dpo": "data-protection officer",
+    "admin": "administrator",
+}
 
 
 def introduce(worker: str, role: str) -> str:

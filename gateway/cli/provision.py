@@ -161,6 +161,8 @@ def gateway_environment(
         "POORT_KEYS_PASSPHRASE": holder.passphrase,
         "POORT_DEPLOYMENT_FOLDER": str(holder.deployment_folder),
         "POORT_SOURCES": json.dumps({s.party: deployment.addresses.adapters[s.name] for s in SOURCES}),
+        # Not a minute: who watches a demonstration waits, and here everyone has a new version within seconds.
+        "POORT_AGREEMENT_LEAD_SECONDS": "3",
     }
 
 
