@@ -6,9 +6,9 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, bindparam, select
 
 from adapters.kit import jose
 from adapters.protocol import TYP_RECEIPT
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 # Receipts of one kind weigh the same, whatever the width of the leaf index (promise 7).
 _INDEX_WIDTH = 20
+_ENTRIES = select(ledger_details).where(ledger_details.c.exchange_id == bindparam("exchange_id"))
+# What decides on an exchange; the other entries say what became of it.
+_DECIDES = (Kind.REQUEST_REFUSED, Kind.NOTHING_TO_SHARE, Kind.REQUEST_FORWARDED, Kind.HANDED_OVER)
 
 
 def detail(
@@ -99,16 +102,18 @@ def note(
 
 def last_entry(conn: Connection, services: Services, exchange: Exchange) -> Recorded:
     """Read back what was last recorded of an exchange; raise `not_found` once its key is destroyed."""
-    row = (
-        conn.execute(
-            select(ledger_details)
-            .where(ledger_details.c.exchange_id == exchange.id)
-            .order_by(ledger_details.c.index.desc())
-            .limit(1)
-        )
-        .mappings()
-        .one()
-    )
+    return _last(conn, services, exchange, _ENTRIES)
+
+
+def last_decision(conn: Connection, services: Services, exchange: Exchange) -> Recorded:
+    """Read back what was last decided on an exchange: permitted, withheld or refused; raise likewise."""
+    decisions = _ENTRIES.where(ledger_details.c.kind.in_([kind.value for kind in _DECIDES]))
+    return _last(conn, services, exchange, decisions)
+
+
+def _last(conn: Connection, services: Services, exchange: Exchange, entries: Select[Any]) -> Recorded:
+    asked = entries.order_by(ledger_details.c.index.desc()).limit(1)
+    row = conn.execute(asked, {"exchange_id": exchange.id}).mappings().one()
     recorded = open_detail(row, _key(conn, services, exchange, row["client_id"]))
     if recorded.detail.get("exchange") != exchange.id:
         # The row was pointed at another exchange: its receipt would read that one out.

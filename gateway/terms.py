@@ -177,6 +177,12 @@ class Terms(_Row):
     open_questions: dict[Slug, OpenQuestion]
     articles: dict[ArticleNumber, Article]
 
+    def article(self, paragraph: str) -> Article | None:
+        """Return the article that a decision cites as `art. 2.1 (…)`; None where it cites none of ours."""
+        number, _, source = paragraph.partition(" (")
+        found = self.articles.get(number)
+        return found if found is not None and f"{found.source})" == source else None
+
     def each_rule(self) -> Iterator[tuple[RulePlace, Rule]]:
         """Yield every rule with its place: purpose, requester kind, source kind, category."""
         for purpose, by_requester in self.rules.items():

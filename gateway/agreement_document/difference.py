@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from gateway.agreement_document.changes import Field, field_changes
-from gateway.agreement_document.matrix import ALL_ROLES, Cell, Degree, Group, Least, Reading, Side, rank
+from gateway.agreement_document.matrix import ALL_ROLES, Cell, Group, Least, Reading, Side, rank
 from gateway.agreement_document.words import acting, listed, roles
+from gateway.policy.hypothetical import Degree
 from gateway.terms import Language, Terms
 
 __all__ = ["Change", "Difference", "Field", "Side", "difference"]

@@ -9,18 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from adapters.kit.register import SignedAgreement, agreement_digest
 from adapters.protocol import Role
-from gateway.policy.port import ConsentFact, Question, Verdict
+from gateway.policy.hypothetical import DEGREES, Asked, Degree, question_about_nobody
+from gateway.policy.port import Question, Verdict
 from gateway.policy.wasm import WasmEngine
 from gateway.terms import Terms
 from gateway.terms_check import check
 
-Degree = Literal["none", "consent", "explicit_consent"]
-# From what asks least of the client to what asks most.
-DEGREES: tuple[Degree, ...] = ("none", "consent", "explicit_consent")
 ALL_ROLES = tuple(role.value for role in Role)
 
 
@@ -170,40 +168,5 @@ class Reading:
         at: int,
     ) -> Question:
         requester, source = pair
-        consents = tuple(
-            ConsentFact(
-                id="consent",
-                category=category,
-                source=source,
-                recipient=requester,
-                purpose=purpose,
-                status="active",
-                confirmed=True,
-                explicit=degree == "explicit_consent",
-                minor=False,
-                guardian=False,
-                valid_from=at,
-                valid_until=at + 1,
-            )
-            for category in categories
-            if degree != "none"
-        )
-        return Question(
-            now=at,
-            agreement=self._side.digest,
-            founding_signed=True,
-            requester=requester,
-            requester_status="active",
-            requester_signed=True,
-            source=source,
-            source_status="active",
-            source_signed=True,
-            purpose=purpose,
-            categories=categories,
-            role=role,
-            on_case=True,
-            # Whatever kind of party asks, one that was invited is involved; by a mandate not every kind is.
-            case_basis="invitation",
-            worker_on_case=True,
-            consents=consents,
-        )
+        asked = Asked(requester, source, purpose, categories, role)
+        return question_about_nobody(self._side.digest, asked, degree, at)

@@ -182,7 +182,7 @@ async def get_dossier_request(
     prefer: Prefer = None,
 ) -> DossierRequestState:
     """Answer as things stand now: what lost its ground since is withheld, and each answer is recorded."""
-    known = await _own(parts, caller, exchange_id)
+    known = await own(parts, caller, exchange_id)
     settled = await _wait(request, parts, known, _seconds(prefer, parts))
     return await _answer(request, parts, settled, response)
 
@@ -192,7 +192,7 @@ async def acknowledge(
     body: ActingWorker, parts: Parts, caller: Authenticated, exchange_id: ExchangeId
 ) -> DossierRequestState:
     """Close an answered request; the gateway deletes the sealed bytes."""
-    return await _end(parts, await _own(parts, caller, exchange_id, body.worker), "collected")
+    return await _end(parts, await own(parts, caller, exchange_id, body.worker), "collected")
 
 
 @router.post("/{id}/cancellation", response_model_exclude_none=True, summary="Call a request off")
@@ -200,13 +200,13 @@ async def cancel(
     body: ActingWorker, parts: Parts, caller: Authenticated, exchange_id: ExchangeId
 ) -> DossierRequestState:
     """End an open request; the source is told to stop."""
-    return await _end(parts, await _own(parts, caller, exchange_id, body.worker), "cancelled")
+    return await _end(parts, await own(parts, caller, exchange_id, body.worker), "cancelled")
 
 
 @router.get("/{id}/receipt", summary="Fetch the receipt with its proof")
 async def get_receipt(parts: Parts, caller: Authenticated, exchange_id: ExchangeId) -> ProvenReceipt:
     """Return the receipt of the last thing recorded of this request, provable without the gateway."""
-    known = await _own(parts, caller, exchange_id)
+    known = await own(parts, caller, exchange_id)
     proven = await parts.store.read(lambda conn: receipts.prove(conn, parts, known))
     return ProvenReceipt(
         receipt=proven.receipt,
@@ -219,7 +219,7 @@ async def get_receipt(parts: Parts, caller: Authenticated, exchange_id: Exchange
     )
 
 
-async def _own(parts: Services, caller: Caller, exchange_id: str, worker: Worker | None = None) -> Exchange:
+async def own(parts: Services, caller: Caller, exchange_id: str, worker: Worker | None = None) -> Exchange:
     """Find a request of the caller's; another party's is as absent as one that never was."""
     known = await parts.store.look_up(lambda conn: exchange_records.load(conn, exchange_id))
     if known is None or known.requester != caller.party:
