@@ -13,16 +13,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from adapters.kit.register import Register, SignedAgreement, verify_agreement
-from adapters.kit.strict_json import StrictJsonError, loads
+from adapters.kit.agreement_chain import verify_agreement
+from adapters.kit.register import Register, SignedAgreement
 from gateway.terms import Article, Terms
 from gateway.terms_check import AgreementInvalid, check
-from gateway.terms_sentences import at, fault_of_file, faults
+from gateway.terms_file import MAX_AGREEMENT_BYTES, read
+from gateway.terms_sentences import at, faults
 
-__all__ = ["Agreement", "AgreementInvalid", "check", "load", "read"]
-
-# A few thousand rules; an agreement that is larger is not one that people reviewed.
-MAX_AGREEMENT_BYTES = 8 * 1024 * 1024
+__all__ = ["MAX_AGREEMENT_BYTES", "Agreement", "AgreementInvalid", "check", "load", "read"]
 
 
 @dataclass(frozen=True)
@@ -134,18 +132,3 @@ def load(folder: Path, register: Register, now: int) -> Agreement:
         path.stem: path.read_text("ascii").strip() for path in (folder / "signatures").glob("*.jws")
     }
     return Agreement(verify_agreement(data, unverified, register, now), terms)
-
-
-def read(path: Path) -> dict[str, object]:
-    """Return the document in a file, unchecked; raise AgreementInvalid where it is no strict JSON object."""
-    try:
-        data = loads(path.read_bytes(), max_bytes=MAX_AGREEMENT_BYTES)
-    except FileNotFoundError:
-        raise fault_of_file(path.name, "dit bestand is er niet.", "this file is not there.") from None
-    except StrictJsonError as error:
-        raise fault_of_file(
-            path.name, f"is geen strikte JSON ({error.code}).", f"is not strict JSON ({error.code})."
-        ) from error
-    if not isinstance(data, dict):
-        raise fault_of_file(path.name, "is geen blok met onderdelen.", "is not a block with members.")
-    return data

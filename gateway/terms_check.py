@@ -15,9 +15,9 @@ from pydantic import ValidationError
 from adapters.protocol import BASELINE, SPECIAL, Category
 from gateway.terms import ONLY_BY_STATUTE, Terms
 from gateway.terms_rules import findings_of_rule
-from gateway.terms_sentences import AgreementInvalid, Fault, Finding, at, fault_of_file, faults, finding_of
+from gateway.terms_sentences import AgreementInvalid, Fault, Finding, at, faults, finding_of
 
-__all__ = ["AgreementInvalid", "Fault", "check", "fault_of_file", "warnings"]
+__all__ = ["AgreementInvalid", "Fault", "check", "warnings"]
 
 # Under these, policy and desk cite a paragraph that belongs to no rule.
 CLAUSES = frozenset(

@@ -60,11 +60,6 @@ class AgreementInvalid(Exception):
         return tuple(fault.said_in("en") for fault in self.faults)
 
 
-def fault_of_file(name: str, nl: str, en: str) -> AgreementInvalid:
-    """Return the fault of a file that cannot be read as a document at all."""
-    return AgreementInvalid((Fault(name, nl, en, name),))
-
-
 def faults(document: Mapping[str, object], findings: Iterable[Finding]) -> tuple[Fault, ...]:
     """Return the findings with their places in words, in document order, each sentence once per place."""
     ordered = sorted(findings, key=lambda finding: _position(document, finding.path))

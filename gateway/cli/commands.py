@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from gateway.cli import case, consent, demo, ledger, operate, policy, request, serve, up
+from gateway.cli import agreement, case, consent, demo, ledger, operate, policy, request, serve, up
 
 app = typer.Typer(
     name="poort",
@@ -30,5 +30,6 @@ app.add_typer(request.app, name="request")
 app.add_typer(consent.app, name="consent")
 app.add_typer(case.app, name="case")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(agreement.app, name="agreement")
 app.add_typer(policy.app, name="policy")
 app.add_typer(serve.app, name="serve")

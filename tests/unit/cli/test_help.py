@@ -16,7 +16,7 @@ from gateway.cli.acting import read_categories
 from gateway.cli.commands import app
 
 # What a person at a party types; the others are run by whoever operates a process, from their settings.
-BY_PEOPLE = ("request", "consent", "case", "ledger")
+BY_PEOPLE = ("request", "consent", "case", "ledger", "agreement")
 
 
 def commands(command: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
