@@ -1,5 +1,6 @@
-"""The library of a party that asks for dossiers: cases, consents, requests, and the proof of answers."""
+"""The library of a party that asks for dossiers: cases, consents, requests, their proof, the agreement."""
 
+from adapters.requester.agreements import FetchedAgreement
 from adapters.requester.client import Requester
 from adapters.requester.errors import (
     GatewayRefused,
@@ -15,6 +16,7 @@ from adapters.requester.receipts import LedgerReceipt
 
 __all__ = [
     "Exchange",
+    "FetchedAgreement",
     "GatewayRefused",
     "GatewayUnreachable",
     "LedgerForked",

@@ -21,9 +21,9 @@ from adapters.kit.register import RegisterError
 from adapters.kit.session import Response, SessionError
 from adapters.kit.statements import make_request
 from adapters.protocol import ORDER_MAX_SECONDS, Category, ClientIdentifier, Worker
+from adapters.requester.agreements import Agreements
 from adapters.requester.calls import Body, client_body, worker_body
 from adapters.requester.continuity import require_continuity
-from adapters.requester.desk import Desk
 from adapters.requester.errors import GatewayRefused, GatewayUnreachable, ProofRefused, StillWaiting
 from adapters.requester.exchange import Exchange, PreparedRequest, read_exchange
 from adapters.requester.ledger_copy import LedgerCopy, copy_ledger
@@ -55,7 +55,7 @@ class Question(TypedDict):
     idempotency_key: NotRequired[str | None]
 
 
-class Requester(Desk):
+class Requester(Agreements):
     """One party at one gateway. Safe to share between tasks; the session is the caller's to close."""
 
     def prepare(self, client: ClientIdentifier, **question: Unpack[Question]) -> PreparedRequest:
