@@ -162,7 +162,7 @@ class Chain:
     """The versions that followed from the anchor. Nothing of it waits: one thread at a time."""
 
     def __init__(self, anchor: Version, register: Register) -> None:
-        self._anchor = anchor.digest
+        self._first = anchor.digest
         self._register = register
         self._held = {anchor.digest: anchor}
         self._next: dict[str, str] = {}  # of a version that came about: the one that supersedes it
@@ -180,7 +180,7 @@ class Chain:
         known = self._held.get(version.digest)
         if known is not None:
             version = _version(version.digest, known.signed.data, _onward(known.acts, version.acts))
-        if version.digest == self._anchor:
+        if version.digest == self._first:
             self._held[version.digest] = version
             return version
         predecessor = self._held.get(version.supersedes or "")
@@ -199,6 +199,11 @@ class Chain:
             del self._next[predecessor.digest]
         return version
 
+    @property
+    def anchor(self) -> Version:
+        """Return the version from which all others follow, as it stands now."""
+        return self._held[self._first]
+
     def version(self, digest: str) -> Version | None:
         """Return a version that is held, as it stands now."""
         return self._held.get(digest)
@@ -208,7 +213,7 @@ class Chain:
 
         Whether it may be used is another question: founders may have left it, its days may have ended.
         """
-        found = self._held[self._anchor]
+        found = self.anchor
         while (digest := self._next.get(found.digest)) is not None and self._held[digest].valid_from <= at:
             found = self._held[digest]
         return found

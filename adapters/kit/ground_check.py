@@ -1,4 +1,4 @@
-"""Hold an order against this party's own copy of the signed agreement: who, for what, on what ground.
+"""Hold an order against one version of the agreement that the parties signed: who, for what, on what ground.
 
 The same law that the gateway's policy applies, read here a second time and by other code, so that a
 source depends on neither the gateway's word nor its rules. Data decide; the prohibitions of docs/domain.md
@@ -11,10 +11,20 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from adapters.kit.order_refused import OrderRefused
-from adapters.protocol import BASELINE, SPECIAL, Category, ClientIdentifier, ConsentClaims, OrderClaims
+from adapters.protocol import (
+    BASELINE,
+    SPECIAL,
+    Category,
+    ClientIdentifier,
+    ConsentClaims,
+    OrderClaims,
+    PartyId,
+    Wire,
+)
 
 if TYPE_CHECKING:
-    from adapters.kit.register import Register, SignedAgreement
+    from adapters.kit.agreement_chain import Version
+    from adapters.kit.register import Register
     from adapters.protocol import OrderedCategory
 
 # docs/domain.md rule 5: a list of "no perspective" is a removal list.
@@ -31,19 +41,25 @@ _MAX_MONTHS: Final = 18
 _DAY: Final = 24 * 3600
 
 
-class GroundCheck:
-    """Answers from the register and the agreement of one source; every check raises OrderRefused."""
+class KeptConsent(Wire):
+    """What of a verified consent another version of the agreement may judge otherwise."""
 
-    def __init__(self, *, party: str, register: Register, agreement: SignedAgreement) -> None:
+    iss: PartyId
+    seconds: int  # for which it holds
+
+
+class GroundCheck:
+    """Answers of one source by one version of the agreement; every check raises OrderRefused."""
+
+    def __init__(self, *, party: str, register: Register, agreement: Version) -> None:
         self._party = party
         self._register = register
-        self._agreement = agreement
+        self._version = agreement
+        self._agreement = agreement.signed
 
-    def agreement_is_ours(self, order: OrderClaims, now: int) -> None:
-        """Refuse an order that stands on another agreement, or on ours outside its days."""
-        if order.agreement != self._agreement.digest:
-            raise OrderRefused("other_agreement")
-        if not _within(self._agreement.data, now):
+    def agreement_holds(self, at: int) -> None:
+        """Refuse when a founder took its signature back, or outside the version's days."""
+        if not self._version.founding_signed or not _within(self._agreement.data, at):
             raise OrderRefused("agreement_not_in_force")
 
     def recipient_may_receive(self, order: OrderClaims) -> None:
@@ -73,17 +89,39 @@ class GroundCheck:
         if self._register.kind(order.recipient) in _ONLY_BY_CONSENT and not consents:
             raise OrderRefused("consent_does_not_cover")
         for ordered in order.categories:
-            rule = self._rule(order, ordered.category)
-            self._never_overridden(order, ordered.category)
-            ends = self._law_allows(order, rule, now)
-            self._ground_is_the_rules(order, ordered, rule)
+            ends = self._rule_allows(order, ordered, now)
             if ordered.consent is not None:
                 consent = consents[ordered.consent]
                 self._covers(consent, order, ordered, client)
+                self._lasts(consent.exp - consent.nbf)
                 ends.append(consent.exp)
             if ends:
                 lapses_at[ordered.category] = min(ends)
         return lapses_at
+
+    def permits_too(
+        self, order: OrderClaims, consents: Mapping[str, KeptConsent], now: int
+    ) -> frozenset[Category]:
+        """Return what this version allows of an order that was verified by another."""
+        allowed = set()
+        for ordered in order.categories:
+            try:
+                self._rule_allows(order, ordered, now)
+                if ordered.consent is not None:
+                    self.may_record_consent(consents[ordered.consent].iss)
+                    self._lasts(consents[ordered.consent].seconds)
+            except (OrderRefused, KeyError):
+                continue
+            allowed.add(ordered.category)
+        return frozenset(allowed)
+
+    def _rule_allows(self, order: OrderClaims, ordered: OrderedCategory, now: int) -> list[int]:
+        """Return when the law ends that permits a category, if one does; raise OrderRefused."""
+        rule = self._rule(order, ordered.category)
+        self._never_overridden(order, ordered.category)
+        ends = self._law_allows(order, rule, now)
+        self._ground_is_the_rules(order, ordered, rule)
+        return ends
 
     def _rule(self, order: OrderClaims, category: Category) -> Mapping[str, object]:
         path = (order.purpose, self._register.kind(order.recipient), self._register.kind(self._party))
@@ -154,18 +192,18 @@ class GroundCheck:
     ) -> None:
         if consent.client != client or consent.purpose != order.purpose:
             raise OrderRefused("consent_mismatch")
-        if consent.exp - consent.nbf > self._consent_seconds():
-            raise OrderRefused("consent_invalid", cause="valid for too long")
         covered = consent.explicit if ordered.ground == "explicit_consent" else consent.categories
         if order.recipient not in consent.recipients or ordered.category not in consent.categories:
             raise OrderRefused("consent_does_not_cover")
         if ordered.category not in covered:
             raise OrderRefused("consent_does_not_cover")
 
-    def _consent_seconds(self) -> int:
+    def _lasts(self, consent_seconds: int) -> None:
         # The agreement may shorten what a consent lasts, and never lengthen it.
         months = self._at("consent", "max_months")
-        return min(_MAX_MONTHS, months) * 31 * _DAY + _DAY if type(months) is int else 0
+        longest = min(_MAX_MONTHS, months) * 31 * _DAY + _DAY if type(months) is int else 0
+        if consent_seconds > longest:
+            raise OrderRefused("consent_invalid", cause="valid for too long")
 
     def still_asked(self, order: OrderClaims, wanted: frozenset[Category]) -> frozenset[Category]:
         """Return what of `wanted` may still be asked for once the other categories lost their ground.

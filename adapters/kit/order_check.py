@@ -1,4 +1,4 @@
-"""Believe no gateway: verify a release order against this party's own register, agreement and keys.
+"""Believe no gateway: verify a release order against this party's own register, agreements and keys.
 
 Promise 6: a taken-over gateway can deny service, but it cannot make a source speak. `OrderCheck.verify`
 is the list of everything that must hold; only it makes a `VerifiedOrder`, and nothing is looked up in
@@ -14,9 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pydantic import Field
+
 from adapters.kit import sealing, statements
 from adapters.kit.claims import disclosures
-from adapters.kit.ground_check import GroundCheck
+from adapters.kit.ground_check import GroundCheck, KeptConsent
 from adapters.kit.order_refused import KeysUnavailable, OrderRefused
 from adapters.kit.register import RegisterError
 from adapters.kit.session import SessionError
@@ -33,9 +35,11 @@ from adapters.protocol import (
 )
 
 if TYPE_CHECKING:
+    from adapters.kit.agreement_book import AgreementBook
+    from adapters.kit.agreement_chain import Version
     from adapters.kit.key_directory import KeyDirectory
     from adapters.kit.keys import Keystore
-    from adapters.kit.register import Register, SignedAgreement
+    from adapters.kit.register import Register
 
 _GATEWAY = "gateway"
 
@@ -50,6 +54,8 @@ class OrderFacts(Wire):
     seal_to: str  # thumbprint of the recipient's encryption key, from the request it signed
     # Until when each category that rests on a consent or statute may leave; others are not bound in time.
     lapses_at: dict[Category, int]
+    # By `jti`. An order that was kept before these were has none: a later version permits nothing on them.
+    consents: dict[str, KeptConsent] = Field(default_factory=dict)
 
     @property
     def categories(self) -> tuple[Category, ...]:
@@ -80,7 +86,7 @@ class OrderCheck:
         party: str,
         schemes: frozenset[Scheme],
         register: Register,
-        agreement: SignedAgreement,
+        book: AgreementBook,
         keystore: Keystore,
         directory: KeyDirectory,
         clock: Callable[[], int],
@@ -89,18 +95,21 @@ class OrderCheck:
         self._schemes = schemes
         self._keystore = keystore
         self._directory = directory
-        self._grounds = GroundCheck(party=party, register=register, agreement=agreement)
+        self._register = register
+        self._book = book
         self._clock = clock
 
     async def verify(self, unverified_order: str) -> VerifiedOrder:
         """Return the order if everything holds; raise OrderRefused at the first thing that does not.
 
         1 the gateway signed it with its order key, for us, and it is in force
-        2 it stands on our copy of the agreement, in force and signed by its founding set
+        2 it stands on a version of the agreement that followed from ours, in force when the order was made,
+          and its founding set holds to it; so does that of the version in force now, if that is another
         3 the recipient is a known party that may receive, and signed the agreement, as we did
         4 the client is sealed to us
         5 the recipient signed the request, for this purpose, every ordered category and this client
-        6 every category has the ground that the agreement asks, with the client's consent where due
+        6 every category has the ground that the agreement asks, with the client's consent where due;
+          what only the version in force now withholds, is left out of the answer (`still_asked`)
         7 the answer will be sealed to an encryption key that the recipient itself published
 
         That an exchange has one order, and a request serves one exchange, is proven by the atomic
@@ -108,13 +117,12 @@ class OrderCheck:
         """
         now = self._clock()
         order = await self._signed_by_the_gateway(unverified_order, now)  # 1
-        self._grounds.agreement_is_ours(order, now)  # 2
-        self._grounds.recipient_may_receive(order)  # 3
+        grounds, *_ = self._judges(order, await self._book.judging(order))  # 2, 3
         sealed = self._open_client(order)  # 4
         request = await self._signed_by_the_recipient(order, sealed, now)  # 5
         client = self._client_of(order, request)
-        consents = await self._consents(order, sealed, now)  # 6
-        lapses_at = self._grounds.every_category_has_its_ground(order, client, consents, now)
+        consents = await self._consents(order, sealed, grounds, now)  # 6
+        lapses_at = grounds.every_category_has_its_ground(order, client, consents, now)
         await self.encryption_key(order.recipient, request.seal_to)  # 7
         facts = OrderFacts(
             claims=order,
@@ -123,6 +131,9 @@ class OrderCheck:
             request_expires_at=request.exp,
             seal_to=request.seal_to,
             lapses_at=lapses_at,
+            consents={
+                jti: KeptConsent(iss=one.iss, seconds=one.exp - one.nbf) for jti, one in consents.items()
+            },
         )
         return VerifiedOrder(facts, client)
 
@@ -150,9 +161,10 @@ class OrderCheck:
     def reopen(self, kept: OrderFacts) -> VerifiedOrder:
         """Return an order that was verified before and kept, with its client; raise OrderRefused.
 
-        Weeks may have passed: the agreement may have ended since, or another have taken its place.
+        Weeks may have passed: the agreement may have ended since, signatures under it been taken back, or
+        another version have come into force, which is then asked too.
         """
-        self._grounds.agreement_is_ours(kept.claims, self._clock())
+        self._judges(kept.claims, self._book.standing(kept.claims))
         disclosure = self._open_client(kept.claims).disclosures.get(kept.request_jti)
         if disclosure is None:
             raise OrderRefused("client_not_readable")
@@ -162,8 +174,28 @@ class OrderCheck:
         raise OrderRefused("client_not_readable")
 
     def still_asked(self, kept: OrderFacts, wanted: frozenset[Category]) -> frozenset[Category]:
-        """Return what of `wanted` the agency may still be asked for when the rest has lapsed."""
-        return self._grounds.still_asked(kept.claims, wanted)
+        """Return what of `wanted` the agency may still be asked for when the rest has lapsed.
+
+        What the version in force now withholds has lapsed too, whatever the order stands on.
+        """
+        cited, *since = self._judges(kept.claims, self._book.standing(kept.claims))
+        for grounds in since:
+            wanted &= grounds.permits_too(kept.claims, kept.consents, self._clock())
+            wanted = grounds.still_asked(kept.claims, wanted)
+        return cited.still_asked(kept.claims, wanted)
+
+    def _judges(self, order: OrderClaims, versions: tuple[Version, ...]) -> list[GroundCheck]:
+        """Return one check for each version that judges, each in force and between parties that signed it."""
+        judges = []
+        for version in versions:
+            grounds = GroundCheck(party=self._party, register=self._register, agreement=version)
+            superseded = version is not versions[-1]
+            grounds.agreement_holds(
+                max(order.iat, version.valid_from) if superseded else max(order.iat, self._clock())
+            )
+            grounds.recipient_may_receive(order)
+            judges.append(grounds)
+        return judges
 
     async def _keys(self, party: str, use: str) -> Mapping[str, Mapping[str, object]]:
         with _key_lists():
@@ -208,11 +240,11 @@ class OrderCheck:
         return request.client
 
     async def _consents(
-        self, order: OrderClaims, sealed: SealedClient, now: int
+        self, order: OrderClaims, sealed: SealedClient, grounds: GroundCheck, now: int
     ) -> Mapping[str, ConsentClaims]:
         verified: dict[str, ConsentClaims] = {}
         for unverified in order.consents:
-            consent = await self._consent(unverified, sealed, now)
+            consent = await self._consent(unverified, sealed, grounds, now)
             if consent.jti in verified:
                 raise OrderRefused("consent_mismatch")
             verified[consent.jti] = consent
@@ -220,10 +252,12 @@ class OrderCheck:
             raise OrderRefused("consent_mismatch")
         return verified
 
-    async def _consent(self, unverified: str, sealed: SealedClient, now: int) -> ConsentClaims:
+    async def _consent(
+        self, unverified: str, sealed: SealedClient, grounds: GroundCheck, now: int
+    ) -> ConsentClaims:
         try:
             unverified_issuer = statements.unverified_issuer(unverified)
-            self._grounds.may_record_consent(unverified_issuer)
+            grounds.may_record_consent(unverified_issuer)
             keys = await self._keys(unverified_issuer, "sign")
             return statements.verify_consent_statement(
                 _joined(unverified, sealed), keys, now, issuer=unverified_issuer, audience=self._party

@@ -48,3 +48,7 @@ class OtherBytes(Exception):
 
 class KeysUnavailable(Exception):
     """The key lists cannot be fetched now. Nothing was decided; try again."""
+
+
+class AgreementUnavailable(Exception):
+    """The version that an order stands on cannot be fetched now. Nothing was decided; try again."""

@@ -15,7 +15,13 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from adapters.kit.agency import AgencyTrouble
-from adapters.kit.order_refused import REASONS, KeysUnavailable, OrderRefused, OtherBytes
+from adapters.kit.order_refused import (
+    REASONS,
+    AgreementUnavailable,
+    KeysUnavailable,
+    OrderRefused,
+    OtherBytes,
+)
 
 TYPE_PREFIX: Final = "urn:dossierpoort:adapter:"
 _RETRY_AFTER_SECONDS: Final = 5
@@ -33,6 +39,7 @@ PROBLEMS: Final = {
     "agency_unavailable": (503, "The agency's system does not answer; send the same order again"),
     "agency_answer_invalid": (502, "The agency's system answered what may not leave"),
     "keys_unavailable": (503, "The parties' key lists cannot be fetched; send the same order again"),
+    "agreement_unavailable": (503, "The agreement cannot be fetched; send the same order again"),
     "internal_error": (500, "The adapter failed; nothing left"),
     **{f"order_refused_{why}": (403, "The order was not believed; nothing left") for why in REASONS},
 }
@@ -83,6 +90,11 @@ def install_problems(app: FastAPI) -> None:
     async def no_keys(_: Request, __: KeysUnavailable) -> JSONResponse:
         return problem("keys_unavailable")
 
+    @app.exception_handler(AgreementUnavailable)
+    async def no_agreement(_: Request, error: AgreementUnavailable) -> JSONResponse:
+        _log.warning("agreement_unavailable", cause=str(error))
+        return problem("agreement_unavailable")
+
     @app.exception_handler(BodyRefused)
     async def body(_: Request, error: BodyRefused) -> JSONResponse:
         return problem(error.code)
@@ -91,6 +103,17 @@ def install_problems(app: FastAPI) -> None:
     async def http(_: Request, error: HTTPException) -> JSONResponse:
         known = {404: "page_not_found", 405: "method_not_allowed"}
         return problem(known.get(error.status_code, "invalid_input"))
+
+
+_TOLD: Final = (
+    OrderRefused,
+    OtherBytes,
+    AgencyTrouble,
+    KeysUnavailable,
+    AgreementUnavailable,
+    BodyRefused,
+    HTTPException,
+)
 
 
 class ContainedRoute(APIRoute):
@@ -103,7 +126,7 @@ class ContainedRoute(APIRoute):
         async def contained(request: Request) -> Response:
             try:
                 return await endpoint(request)
-            except (OrderRefused, OtherBytes, AgencyTrouble, KeysUnavailable, BodyRefused, HTTPException):
+            except _TOLD:
                 raise
             except Exception as error:
                 # The type only: the words of an unexpected error may hold what must not be logged.

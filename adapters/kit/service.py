@@ -22,7 +22,8 @@ from pydantic import SecretStr, ValidationError
 
 from adapters.kit import strict_json
 from adapters.kit.agency import Agency
-from adapters.kit.agreement_chain import anchor
+from adapters.kit.agreement_book import AgreementBook, from_gateway
+from adapters.kit.agreement_chain import Chain, anchor
 from adapters.kit.answering import Attestor
 from adapters.kit.certificates import connecting
 from adapters.kit.delivery import Deliverer
@@ -76,14 +77,16 @@ def create_adapter(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as open_parts:
-            app.state.desk, deliverer = _assemble(settings, agency, clock, open_parts)
-            delivering = asyncio.create_task(deliverer.run())
+            app.state.desk, deliverer, book = _assemble(settings, agency, clock, open_parts)
+            await book.load()
+            beside = [asyncio.create_task(deliverer.run()), asyncio.create_task(book.run())]
             try:
                 yield
             finally:
-                delivering.cancel()
-                with suppress(asyncio.CancelledError):
-                    await delivering
+                for task in beside:
+                    task.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await task
 
     app = FastAPI(title=f"Adapter of {settings.party}", docs_url=None, redoc_url=None, lifespan=lifespan)
     install_problems(app)
@@ -93,7 +96,7 @@ def create_adapter(
 
 def _assemble(
     settings: Settings, agency: Agency, clock: Callable[[], int], open_parts: AsyncExitStack
-) -> tuple[OrderDesk, Deliverer]:
+) -> tuple[OrderDesk, Deliverer, AgreementBook]:
     register = Register.load(settings.deployment_folder)
     keystore = Keystore.load(settings.keys_folder, settings.keys_passphrase.get_secret_value())
     gateway = GatewaySession(
@@ -110,11 +113,13 @@ def _assemble(
     open_parts.callback(store.close)
     open_parts.push_async_callback(gateway.close)
     open_parts.push_async_callback(agency.close)
+    chain = Chain(anchor(settings.deployment_folder, register, clock()), register)
+    book = AgreementBook(chain, store, from_gateway(gateway), clock)
     check = OrderCheck(
         party=settings.party,
         schemes=agency.schemes,
         register=register,
-        agreement=anchor(settings.deployment_folder, register, clock()).signed,
+        book=book,
         keystore=keystore,
         directory=KeyDirectory(register, gateway.fetch_key_list, clock, newest_serial=store.newest_serial),
         clock=clock,
@@ -129,7 +134,7 @@ def _assemble(
     deliverer = Deliverer(
         desk=desk, store=store, gateway=gateway, clock=clock, poll_seconds=settings.delivery_poll_seconds
     )
-    return desk, deliverer
+    return desk, deliverer, book
 
 
 def _desk(request: Request) -> OrderDesk:

@@ -52,6 +52,12 @@ CREATE TABLE IF NOT EXISTS key_lists (
     party           TEXT PRIMARY KEY,
     serial          INTEGER NOT NULL
 );
+-- Versions of the agreement as they were admitted, in that order: what proves each, to be verified anew.
+CREATE TABLE IF NOT EXISTS agreements (
+    place           INTEGER PRIMARY KEY,
+    digest          TEXT NOT NULL UNIQUE,
+    package         TEXT NOT NULL
+);
 """
 
 
@@ -219,6 +225,21 @@ class OrderStore:
             return int(found["serial"])
 
         return await self._run(work)
+
+    async def keep_agreement(self, digest: str, package: str, *, unless_kept: bool = False) -> None:
+        """Keep what proves a version, in the place of what was kept of it before."""
+        instead = "NOTHING" if unless_kept else "UPDATE SET package = excluded.package"
+        await self._write(
+            f"INSERT INTO agreements (digest, package) VALUES (?, ?) ON CONFLICT (digest) DO {instead}",  # noqa: S608 -- one of two literals
+            (digest, package),
+        )
+
+    async def agreements(self) -> list[tuple[str, str]]:
+        """Return digest and package of every version kept, the first admitted first."""
+        query = "SELECT digest, package FROM agreements ORDER BY place"
+        return await self._run(
+            lambda connection: [(row["digest"], row["package"]) for row in connection.execute(query)]
+        )
 
     async def _write(self, statement: str, values: tuple[object, ...]) -> None:
         await self._run(lambda connection: connection.execute(statement, values).rowcount)

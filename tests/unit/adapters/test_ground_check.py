@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from adapters.kit.agreement_chain import Version
 from adapters.kit.ground_check import GroundCheck
 from adapters.kit.keys import SigningKey
 from adapters.kit.order_refused import OrderRefused
@@ -67,7 +68,8 @@ def a_check(agreement: dict[str, Any] | None = None, *, party: str = "ind") -> G
         issuer="test",
     )
     signed = SignedAgreement(DIGEST, agreement or an_agreement(), frozenset(KINDS))
-    return GroundCheck(party=party, register=register, agreement=signed)
+    version = Version(signed, None, NOW - 100, NOW + 100, frozenset(), founding_signed=True, acts={})
+    return GroundCheck(party=party, register=register, agreement=version)
 
 
 def an_order(category: Category, ground: Any, *, recipient: str = "askv", source: str = "ind") -> OrderClaims:
@@ -109,7 +111,7 @@ def a_consent(
 
 
 def judge(check: GroundCheck, order: OrderClaims, consents: dict[str, ConsentClaims]) -> dict[Category, int]:
-    check.agreement_is_ours(order, NOW)
+    check.agreement_holds(NOW)
     check.recipient_may_receive(order)
     return check.every_category_has_its_ground(order, CLIENT, consents, NOW)
 

@@ -1,0 +1,197 @@
+"""Keep the versions of the agreement that a party knows, learn new ones, and name those that judge an order.
+
+What was learnt is kept durably and verified anew at every start; nothing in it was ever believed on the
+gateway's word, which can keep a version or a withdrawal from us, and make neither up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Final, Protocol
+
+import structlog
+
+from adapters.kit import strict_json
+from adapters.kit.agreement_chain import Chain, Package, Version, read_package
+from adapters.kit.claims import is_named_digest
+from adapters.kit.jose import LEEWAY_SECONDS
+from adapters.kit.order_refused import AgreementUnavailable, OrderRefused
+from adapters.kit.register import RegisterError, agreement_digest
+from adapters.kit.session import Response, SessionError
+from adapters.protocol import MAX_ANSWER_BYTES
+
+if TYPE_CHECKING:
+    from adapters.kit.store import OrderStore
+    from adapters.protocol import OrderClaims
+
+# DESIGN §7: as a key that changes, a signature that is taken back reaches everyone within this time.
+POLL_SECONDS: Final = 60
+# For all that it takes to learn one version: an order waits for it.
+LEARN_SECONDS: Final = 10.0
+# Versions between the newest that we know and the one to learn. Whoever can write down agreements can write
+# down any number of them; parties that change theirs every month are here after years.
+MAX_UNKNOWN: Final = 32
+
+Fetch = Callable[[str], Awaitable[Mapping[str, object]]]
+_IN_FORCE: Final = "in-force"
+
+_log = structlog.get_logger("poort.adapter")
+
+
+class Gateway(Protocol):
+    """What a book needs of `GatewaySession`."""
+
+    async def request(self, method: str, path: str) -> Response: ...
+
+
+def from_gateway(gateway: Gateway) -> Fetch:
+    """Return what brings `/v1/agreements/{name}`, unverified; raises SessionError for any other answer."""
+
+    async def fetch(name: str) -> Mapping[str, object]:
+        answer = await gateway.request("GET", f"/v1/agreements/{name}")
+        if answer.status != 200 or not isinstance(answer.body, dict):
+            raise SessionError("answer_malformed", status=answer.status)
+        return answer.body
+
+    return fetch
+
+
+class AgreementBook:
+    """The chain of one party, kept in its store. Safe for concurrent tasks of one event loop."""
+
+    def __init__(self, chain: Chain, store: OrderStore, fetch: Fetch, clock: Callable[[], int]) -> None:
+        """`fetch` brings a version by digest, or the state of affairs by the name `in-force`."""
+        self._chain = chain
+        self._store = store
+        self._fetch = fetch
+        self._clock = clock
+        self._learning = asyncio.Lock()
+
+    async def load(self) -> None:
+        """Take up what was learnt before, each version verified anew; what no longer verifies stays out."""
+        # First of all, so that what is learnt about the anchor comes before what follows from it.
+        anchor = self._chain.anchor
+        await self._store.keep_agreement(anchor.digest, _text(anchor.package), unless_kept=True)
+        for digest, text in await self._store.agreements():
+            try:
+                kept = strict_json.loads(text.encode(), max_bytes=MAX_ANSWER_BYTES)
+                self._chain.admit(read_package(kept if isinstance(kept, dict) else {}), self._clock())
+            except (RegisterError, strict_json.StrictJsonError) as refused:
+                _log.warning("agreement_not_loaded", agreement=digest, code=refused.code)
+
+    async def judging(self, order: OrderClaims) -> tuple[Version, ...]:
+        """Return the version that an order cites and, if that is another, the one in force now, as the last.
+
+        Where that is not what is known here, the gateway is asked first: a version may be new, or a founder
+        have left one before its instant. Raises OrderRefused `other_agreement` when the cited version was not
+        in force when the order was made, AgreementUnavailable when nobody can tell yet.
+        """
+        try:
+            return self.standing(order)
+        except OrderRefused:
+            await self._learn_for(order.agreement, self._chain.in_force(order.iat).digest)
+        return self.standing(order)
+
+    def standing(self, order: OrderClaims) -> tuple[Version, ...]:
+        """Return what `judging` does, by what is known already.
+
+        The order says when it was made: so it is held against what holds now as well, and dating it back
+        to the days of another version gains nothing.
+        """
+        cited = self._chain.version(order.agreement)
+        made = (order.iat - LEEWAY_SECONDS, order.iat, order.iat + LEEWAY_SECONDS)
+        if cited is None or cited.digest not in {self._chain.in_force(at).digest for at in made}:
+            raise OrderRefused("other_agreement")
+        # The gateway's clock may be ahead of ours.
+        now = self._chain.in_force(max(self._clock(), order.iat))
+        return (cited,) if now.digest == cited.digest else (cited, now)
+
+    async def refresh(self) -> None:
+        """Ask once what is in force and what comes next, and what was signed or taken back since.
+
+        Nothing that cannot be learnt stops the rest; it is logged, and what is known stays as it is.
+        """
+        known = self._chain.in_force(self._clock()).digest
+        try:
+            async with asyncio.timeout(LEARN_SECONDS):
+                state = await self._fetch(_IN_FORCE)
+            named = [state.get("in_force"), state.get("next")]
+        except (SessionError, TimeoutError) as failure:
+            _log.warning("agreements_not_refreshed", cause=str(failure) or "timeout")
+            named = []
+        for digest in dict.fromkeys((known, *named)):
+            if not isinstance(digest, str) or not is_named_digest(digest):
+                continue
+            try:
+                await self._learn(digest)
+            except (RegisterError, SessionError, TimeoutError) as failure:
+                _log.warning("agreement_not_learnt", agreement=digest, cause=str(failure) or "timeout")
+
+    async def run(self, poll_seconds: float = POLL_SECONDS) -> None:
+        """Refresh again and again, until cancelled."""
+        while True:
+            try:
+                await self.refresh()
+            except Exception as failure:  # whatever it is, the next round must come
+                _log.error("agreements_failed", error=type(failure).__name__)
+            await asyncio.sleep(poll_seconds)
+
+    async def _learn_for(self, *digests: str) -> None:
+        try:
+            for digest in dict.fromkeys(digests):
+                await self._learn(digest)
+        except RegisterError as refused:
+            raise OrderRefused("other_agreement", cause=refused.code) from refused
+        except SessionError as failure:
+            if failure.status == 404:
+                raise OrderRefused("other_agreement", cause="not served") from failure
+            raise AgreementUnavailable(failure.code) from failure
+        except TimeoutError as failure:
+            raise AgreementUnavailable("timeout") from failure
+
+    async def _learn(self, digest: str) -> None:
+        """Bring one version up to date, and before it those that lead to it from one that is known."""
+        async with asyncio.timeout(LEARN_SECONDS), self._learning:
+            brought: list[Package] = []
+            wanted: object = digest
+            while True:
+                if not isinstance(wanted, str) or not is_named_digest(wanted) or len(brought) > MAX_UNKNOWN:
+                    raise RegisterError("not_a_successor")
+                package = read_package(await self._fetch(wanted))
+                if agreement_digest(package.agreement) != wanted:
+                    raise RegisterError("agreement_invalid")
+                brought.append(package)
+                # The known one too is fetched: whoever left it since has no say in what follows it.
+                if self._chain.version(wanted) is not None:
+                    break
+                wanted = package.agreement.get("supersedes")
+            for package in reversed(brought):
+                await self._admit(package)
+
+    async def _admit(self, package: Package) -> None:
+        try:
+            version = self._chain.admit(package, self._clock())
+        except RegisterError as refused:
+            if refused.code == "agreement_forked":
+                # The founders signed two successors of one version, and someone brings us the second.
+                _log.error(
+                    "attack_agreement_forked",
+                    agreement=agreement_digest(package.agreement),
+                    supersedes=package.agreement.get("supersedes"),
+                )
+            raise
+        await self._store.keep_agreement(version.digest, _text(version.package))
+
+
+def _text(package: Package) -> str:
+    return json.dumps(
+        {
+            "agreement": package.agreement,
+            "signatures": dict(package.signatures),
+            "withdrawals": dict(package.withdrawals),
+        },
+        ensure_ascii=False,
+        allow_nan=False,
+    )
