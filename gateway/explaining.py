@@ -9,17 +9,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import bindparam, select
-
 from adapters.kit.register import agreement_digest
 from adapters.kit.strict_json import StrictJsonError, loads
-from gateway import receipts
+from gateway import agreement_records, receipts
 from gateway.agreement import AgreementInvalid, check
 from gateway.explanation import Decision, Explanation, compose
 from gateway.ledger.entry import Kind
 from gateway.policy.asking import ask_policy
 from gateway.policy.hypothetical import Asked, Degree, question_about_nobody
-from gateway.storage.agreement_tables import agreement_versions
 from gateway.terms_file import MAX_AGREEMENT_BYTES
 
 if TYPE_CHECKING:
@@ -28,8 +25,6 @@ if TYPE_CHECKING:
     from gateway.services import Services
     from gateway.stages import Exchange
     from gateway.terms import Terms
-
-_DOCUMENT = select(agreement_versions.c.document).where(agreement_versions.c.digest == bindparam("digest"))
 
 
 async def explain(services: Services, exchange: Exchange) -> Explanation:
@@ -72,13 +67,13 @@ def _version(conn: Connection, services: Services, digest: str) -> Terms | None:
     """Read a version by its digest; None if it is not kept here, or what is kept is not it."""
     if digest == services.agreement.digest:
         return services.agreement.terms
-    kept = conn.execute(_DOCUMENT, {"digest": digest}).scalar_one_or_none()
+    kept = agreement_records.document(conn, digest)
     if kept is None:
         return None
     try:
         document = loads(kept, max_bytes=MAX_AGREEMENT_BYTES)
-        return (
-            check(document) if isinstance(document, dict) and agreement_digest(document) == digest else None
-        )
+        if not isinstance(document, dict) or agreement_digest(document) != digest:
+            return None
+        return check(document)
     except (StrictJsonError, AgreementInvalid):
         return None

@@ -46,8 +46,8 @@ NOTHING_TO_SHARE = Said(
     " mandate and put the worker on it.",
 )
 NOTHING_WOULD = Said(
-    "Niets wat u of de cliënt kan doen, verandert dit onder de overeenkomst die nu geldt.",
-    "Nothing that you or the client can do changes this under the agreement that is in force now.",
+    "Niets wat u of de cliënt kan doen, verandert dit.",
+    "Nothing that you or the client can do changes this.",
 )
 
 _NL_REFUSALS: Mapping[RefusalCode, str] = {
@@ -167,8 +167,8 @@ def ground_said(ground: Ground) -> Said:
 def count_said(permitted: int, asked: int) -> Said:
     """Say how much of what was asked for was permitted."""
     return Said(
-        f"Van {asked} gevraagde gegevens {'was' if permitted == 1 else 'waren'} er {permitted} toegestaan.",
-        f"Of {asked} requested categories {permitted} {'was' if permitted == 1 else 'were'} permitted.",
+        f"Toegestaan: {permitted} van {asked} gevraagde gegevens.",
+        f"Permitted: {permitted} of {asked} requested categories.",
     )
 
 

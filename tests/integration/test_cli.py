@@ -144,6 +144,9 @@ def test_a_case_a_consent_a_request_and_its_proof_by_command(sandbox: Sandbox, t
     papers = tmp_path / "papers"
     answered = sandbox.json(*ask, "--save-to", str(papers))
     assert [Path(path).read_bytes()[:5] for path in answered["saved"]] == [b"%PDF-"] * 2
+    explained = sandbox.json("policy", "explain", "--request", answered["id"])
+    assert [one["ground"] for one in explained["decisions"]] == ["baseline", "consent"]
+    assert explained["decisions"][1]["consent"] == consent["id"]
     proven = sandbox.json("request", "receipt", answered["id"])
     assert proven["inclusion_proof"]["leaf_index"] < proven["inclusion_proof"]["tree_size"]
     assert (

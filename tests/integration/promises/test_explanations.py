@@ -98,7 +98,7 @@ async def test_an_explanation_outlives_what_was_handed_over(place: Town) -> None
     await place.open_case(client)
     asked = await place.ask(client, BASELINE)
     before = await explained(place, asked.id)
-    assert before["sentence"]["en"] == "Of 2 requested categories 2 were permitted."
+    assert before["sentence"]["en"] == "Permitted: 2 of 2 requested categories."
     await place.world.vluchtelingenwerk.acknowledge(asked.id, worker=worker_of(VW, Role.CASEWORKER))
     assert await explained(place, asked.id) == before
 
