@@ -160,6 +160,10 @@ class Requester(Agreements):
         """Look at a request once; what may be handed over is, each time by a fresh decision."""
         return _of(exchange, read_exchange(await self._call("GET", f"{_REQUESTS}/{exchange}")))
 
+    async def explain(self, exchange: str) -> Body:
+        """Ask why a request was answered as it was, and what would change that, in Dutch and in English."""
+        return await self._document("GET", f"{_REQUESTS}/{exchange}/explanation")
+
     async def acknowledge(self, exchange: str, *, worker: Worker) -> Exchange:
         """Say that the answer arrived whole; the gateway then deletes the sealed bytes."""
         return await self._settle(exchange, "acknowledgement", worker)
