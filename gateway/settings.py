@@ -19,6 +19,8 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="POORT_", frozen=True, extra="forbid")
 
+    # In production nothing starts, and no version comes into force, while a legal question is unanswered.
+    profile: Literal["production", "demo"] = "production"
     issuer: str  # the base URL that callers use; audience of assertions and tokens
     host: str = "127.0.0.1"
     port: int = 8400
@@ -26,6 +28,8 @@ class Settings(BaseSettings):
     keys_folder: Path
     keys_passphrase: SecretStr
     deployment_folder: Path  # register, agreement, signatures, key lists
+    # Between scheduling a version of the agreement and its first second: so long everyone has to get it.
+    agreement_lead_seconds: int = Field(default=60, ge=1)
     policies_folder: Path = Path(__file__).resolve().parent.parent / "policies"
     policy_engine: Literal["wasm", "opa"] = "wasm"
     opa_url: str = ""  # https://host:port; http on this machine only

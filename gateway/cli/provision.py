@@ -163,6 +163,8 @@ def gateway_environment(
         "POORT_SOURCES": json.dumps({s.party: deployment.addresses.adapters[s.name] for s in SOURCES}),
         # Not a minute: who watches a demonstration waits, and here everyone has a new version within seconds.
         "POORT_AGREEMENT_LEAD_SECONDS": "3",
+        # The agreement that is signed here has open questions, and no real client.
+        "POORT_PROFILE": "demo",
     }
 
 

@@ -27,11 +27,13 @@ _BY_CERTIFICATE = "certificate"
 _DESCRIPTION = Path(__file__).with_name("api_guide.md").read_text("utf-8")
 _TAGS = {
     "parties": "The parties' public keys.",
+    "agreements": "The versions of the privacy agreement: who signed which, and which is in force.",
     "cases": "Which party is on a client's case, by the client's own act.",
     "consents": "What a client allows, confirmed by a second person, and its withdrawal.",
     "dossier requests": "Ask for parts of a dossier; look at what came.",
     "orders": "Where sources deliver answers that took longer.",
     "ledger": "The log, open to every party, that proves what was decided and handed over.",
+    "policy": "What an OPA server beside a gateway decides by, where there is one.",
     "tokens": "How a party signs in (OAuth 2.0): beside `/v1`, not under it.",
     "health": "For whoever runs the gateway: beside `/v1`, without a token.",
 }
@@ -48,12 +50,17 @@ _PROBLEM_SCHEMA = {
         "next_step": {"type": "string", "description": "What to do about it."},
         "errors": {
             "type": "array",
-            "description": "With `invalid_input`: every field that failed.",
+            "description": "With `invalid_input`: every field that failed (`pointer`, `code`)."
+            " With `agreement_invalid`: every fault (`place`, `nl`, `en`).",
             "items": {
                 "type": "object",
-                "required": ["pointer", "code"],
-                "properties": {"pointer": {"type": "string"}, "code": {"type": "string"}},
+                "properties": {name: {"type": "string"} for name in ("pointer", "code", "place", "nl", "en")},
             },
+        },
+        "missing": {
+            "type": "array",
+            "description": "With `agreement_not_ready`: what has to be done first, each in a sentence.",
+            "items": {"type": "string"},
         },
     },
 }
@@ -156,7 +163,7 @@ def _add_statuses(operation: dict[str, Any], *, secured: bool, method: str) -> N
         operation["security"] = [{_SCHEME: []}, {_BY_CERTIFICATE: []}]
     if in_path:
         statuses += [404]
-    if secured and method == "post":
+    if secured and method in ("post", "put"):
         statuses += [409]
     if {"dossier requests", "orders"} & set(operation.get("tags", [])):
         statuses += [502]

@@ -26,6 +26,7 @@ agreement_versions = Table(
     Column("digest", String(64), primary_key=True),
     Column("version", String(64), nullable=False),
     Column("supersedes", String(64), nullable=True),
+    Column("founding_set", Text, nullable=False),  # JSON list, as the document has it
     Column("document", LargeBinary, nullable=False),  # canonical JSON (RFC 8785): what the digest is of
     Column("valid_from", Long, nullable=False),
     Column("valid_until", Long, nullable=False),

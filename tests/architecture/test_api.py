@@ -24,6 +24,9 @@ from gateway.services import Services
 # Whoever adds a line here says why it may be read by anyone.
 OPEN = {
     ("get", "/parties/{id}/keys"),  # public keys; a party needs the gateway's before it has a token
+    ("get", "/agreements"),  # an agreement is public, and proves itself
+    ("get", "/agreements/in-force"),
+    ("get", "/agreements/{digest}"),
     ("post", "/oauth/token"),  # asks for a signed assertion instead
     ("get", "/oauth/jwks"),  # public keys
     ("get", "/.well-known/oauth-authorization-server"),  # how to get a token
@@ -31,7 +34,7 @@ OPEN = {
     ("get", "/readyz"),  # says whether parts of the gateway answer, to whoever restarts it
 }
 # Beside the versions of the API, at the root of the gateway's address.
-BESIDE = {path for _, path in OPEN if path != "/parties/{id}/keys"}
+BESIDE = {path for _, path in OPEN if not path.startswith(("/parties/", "/agreements"))}
 METHODS_WITH_BODY = {"post", "put", "patch"}
 
 
@@ -115,7 +118,7 @@ def test_query_keys_are_camel_case(operations: dict[Any, Any]) -> None:
 
 
 def test_no_address_has_room_for_an_identifier_of_a_client(operations: dict[Any, Any]) -> None:
-    allowed = {"id", "workerId", "leafIndex", "treeSize", "firstSize", "secondSize"}
+    allowed = {"id", "workerId", "leafIndex", "treeSize", "firstSize", "secondSize", "digest", "party"}
     for name, operation in operations.items():
         in_address = {p["name"] for p in operation.get("parameters", []) if p["in"] in ("path", "query")}
         assert in_address <= allowed, name

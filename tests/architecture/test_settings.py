@@ -53,7 +53,7 @@ def test_every_setting_that_is_named_exists(path: Path) -> None:
 
 def test_every_default_that_is_given_is_the_one_that_holds() -> None:
     given = defaults(DEPLOYMENT.read_text("utf-8"))
-    assert len(given) == 8
+    assert len(given) == 9
     assert given == {name: float(names(Settings)[name]) for name in given}
 
 

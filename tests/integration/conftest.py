@@ -9,7 +9,6 @@ import pytest
 from pydantic import SecretStr
 
 from adapters.kit.keys import Keystore
-from gateway import parties
 from gateway.app import compose
 from gateway.cli.provision import Addresses, Deployment, provision
 from gateway.settings import Settings
@@ -54,6 +53,7 @@ async def gate(
     clock = [int(time.time())]
     holder = deployment["gateway"]
     settings = Settings(
+        profile="demo",
         issuer=deployment.addresses.gateway,
         database_url=database_url,
         keys_folder=holder.keys_folder,
@@ -62,7 +62,7 @@ async def gate(
         sources={},
     )
     services = await asyncio.to_thread(compose, settings, clock=lambda: clock[0])
-    await services.store.write(lambda tx: parties.ensure_parties(tx, services.register))
+    await services.agreements.begin(services)
     yield Gate(services, keystores, clock)
     await services.sources.close()
     services.store.close()

@@ -37,6 +37,7 @@ ROWS: Mapping[str, Mapping[str, Any]] = {
         "digest": "sha-256:next",
         "version": "2026.2",
         "supersedes": "sha-256:agreement",
+        "founding_set": '["askv"]',
         "document": b"{}",
         "valid_from": NOW + 500,
         "valid_until": NOW + 1000,

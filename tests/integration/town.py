@@ -275,6 +275,7 @@ class _Server(uvicorn.Server):
 def _gateway_settings(deployment: Deployment, **more: Any) -> Settings:
     holder, address = deployment[GATEWAY], deployment.addresses.gateway
     return Settings(
+        profile="demo",
         issuer=address,
         keys_folder=holder.keys_folder,
         keys_passphrase=holder.passphrase,

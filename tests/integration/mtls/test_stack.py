@@ -86,6 +86,7 @@ def _gateway(running: Running) -> Any:
     holder = running.deployment["gateway"]
     ca, certificate, key = running.files("gateway")
     settings = Settings(
+        profile="demo",
         issuer=running.deployment.addresses.gateway,
         database_url=f"sqlite:///{running.deployment.folder / 'gateway.sqlite'}",
         keys_folder=holder.keys_folder,

@@ -223,6 +223,7 @@ def compose(folder: Path, issuer: str, clock: SetClock, **settings: Any) -> Serv
     room = Room(LEAST_ROOM_BYTES)
     return Services(
         settings=Settings(
+            profile="demo",
             issuer=issuer,
             keys_folder=folder / "keys",
             keys_passphrase=SecretStr("of the test"),
@@ -233,7 +234,7 @@ def compose(folder: Path, issuer: str, clock: SetClock, **settings: Any) -> Serv
         vault=Vault(lookup=b"l" * 32, wrapping=b"w" * 32, retry=b"r" * 32),
         store=Store.open(settings["database_url"], ledger=signer),
         register=register,
-        agreement=None,  # type: ignore[arg-type]  # not asked by the edge
+        agreements=None,  # type: ignore[arg-type]  # not asked by the edge
         engine=None,  # type: ignore[arg-type]
         keys=Keystore.load(folder / "keys", "of the test"),
         key_lists=KeyLists(folder, register, clock),

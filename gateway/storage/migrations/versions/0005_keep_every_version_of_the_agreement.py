@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("version", sa.String(length=64), nullable=False),
         sa.Column("supersedes", sa.String(length=64), nullable=True),
+        sa.Column("founding_set", sa.Text(), nullable=False),
         sa.Column("document", sa.LargeBinary(), nullable=False),
         sa.Column("valid_from", _LONG, nullable=False),
         sa.Column("valid_until", _LONG, nullable=False),
