@@ -1,4 +1,4 @@
-"""An OPA server beside the demonstration's gateway, with the bundle that the gateway's key signed."""
+"""An OPA server beside the demonstration's gateways: given the first version, it fetches the later ones."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from adapters.kit.register import Register
 from gateway import agreement
 from gateway.cli.policy import write_bundle
 from gateway.cli.stack import Process, StackFailed, free_ports
-from gateway.policy.bundle import KEY_USE, bundle_of, opa_arguments
+from gateway.policy.bundle import KEY_USE, bundle_of, opa_arguments, opa_configuration
 
 if TYPE_CHECKING:
     from gateway.cli.provision import Deployment
 
 POLICIES = Path(__file__).resolve().parents[2] / "policies"
+# Between two looks, at least and at most: here a new version is in force within seconds.
+_POLL_SECONDS = (1, 2)
 
 
 def find_opa(named: Path | None) -> Path:
@@ -34,19 +36,23 @@ def find_opa(named: Path | None) -> Path:
 def beside(
     deployment: Deployment, binary: Path, *, now: int, url: str = ""
 ) -> tuple[Process, dict[str, str]]:
-    """Write the bundle of the deployment; return the process and the gateways' settings for it.
+    """Write the first bundle of the deployment; return the process and the gateways' settings for it.
 
-    It listens at `url`, `http://<address>:<port>` of this machine, or at a free port.
+    Later ones it fetches from the last gateway (the demonstration kills the first). It listens at `url`,
+    `http://<address>:<port>` of this machine, or at a free port.
     """
     gateway = deployment["gateway"]
     register = Register.load(gateway.deployment_folder)
     in_force = agreement.load(gateway.deployment_folder, register, now)
+    key, folder = gateway.keystore().signing(KEY_USE), deployment.folder / "opa"
+    first = bundle_of(POLICIES, {in_force.digest: in_force.signed.data})
     configuration = write_bundle(
-        bundle_of(POLICIES, {in_force.digest: in_force.signed.data}),
-        gateway.keystore().signing(KEY_USE),
-        deployment.folder / "opa",
-        issuer=register.issuer,
-        now=now,
+        first.signed(key, issuer=register.issuer, now=now),
+        key,
+        folder,
+        told=opa_configuration(
+            key, folder, gateway=deployment.addresses.gateways[-1], poll_seconds=_POLL_SECONDS
+        ),
     )
     url = url or _free_url(deployment)
     listen = urlsplit(url).netloc

@@ -12,21 +12,26 @@ from gateway.cli.present import err, fail, out
 
 if TYPE_CHECKING:
     from adapters.kit.keys import SigningKey
-    from gateway.policy.bundle import PolicyBundle
 
 app = typer.Typer(
     no_args_is_help=True, help="Policies and agreement for an OPA server (POORT_POLICY_ENGINE=opa)."
 )
-ARCHIVE, PUBLIC_KEY, CONFIGURATION = "bundle.tar.gz", "bundle-key.pem", "opa.json"
+PUBLIC_KEY, CONFIGURATION = "bundle-key.pem", "opa.json"
 
 
 @app.command(short_help="Sign the bundle, and write how OPA takes it.")
 def bundle(
     into: Annotated[Path, typer.Option("--out", help="The folder to write to; made if it is not there.")],
+    gateway: Annotated[
+        str,
+        typer.Option(
+            help="A gateway's base URL, at which OPA looks for later versions; else it takes this one."
+        ),
+    ] = "",
 ) -> None:
-    """Sign the bundle of the agreement in force by the gateway's key, and write how OPA takes it.
+    """Sign the bundle of the agreement in the deployment folder, and write how OPA takes it.
 
-    Settings are the gateway's own, in POORT_…; the revision is printed, which a gateway asks of its OPA.
+    Settings are the gateway's own, in POORT_…; the revision is printed, which OPA then cites in each answer.
     """
     from pydantic import ValidationError
 
@@ -35,7 +40,8 @@ def bundle(
     from gateway import agreement
     from gateway.cli.serve import gateway_settings
     from gateway.clock import system_clock
-    from gateway.policy.bundle import KEY_USE, BundleRefused, bundle_of
+    from gateway.policy.bundle import KEY_USE, bundle_of, opa_configuration
+    from gateway.policy.port import PolicyBuildRefused
 
     now = system_clock()
     try:
@@ -49,9 +55,10 @@ def bundle(
     except ValidationError as missing:
         names = ", ".join(f"POORT_{str(each['loc'][0]).upper()}" for each in missing.errors() if each["loc"])
         fail(f"Settings of the gateway are missing or wrong: {names}.")
-    except (RegisterError, agreement.AgreementInvalid, KeystoreError, BundleRefused) as refused:
+    except (RegisterError, agreement.AgreementInvalid, KeystoreError, PolicyBuildRefused) as refused:
         fail(f"No bundle can be made: {refused}.")
-    configuration = write_bundle(made, key, into, issuer=register.issuer, now=now)
+    packed = made.signed(key, issuer=register.issuer, now=now)
+    configuration = write_bundle(packed, key, into, told=opa_configuration(key, into, gateway=gateway))
     out.print(made.revision, highlight=False, soft_wrap=True)
     command = shlex.join(("opa", *_arguments(configuration)))
     err.print(f"Written to {into}. Beside the gateway, run:\n  {command}", highlight=False, soft_wrap=True)
@@ -63,21 +70,17 @@ def bundle(
     )
 
 
-def write_bundle(made: PolicyBundle, key: SigningKey, into: Path, *, issuer: str, now: int) -> Path:
-    """Write archive, public key and OPA's configuration; return where the configuration is."""
-    from gateway.policy.bundle import opa_configuration, public_pem
+def write_bundle(packed: bytes, key: SigningKey, into: Path, *, told: bytes) -> Path:
+    """Write a signed archive, the public key and what OPA is told; return where the last of them is."""
+    from gateway.policy.bundle import archive_in, public_pem
 
-    into.mkdir(parents=True, exist_ok=True)
-    files = {
-        ARCHIVE: made.signed(key, issuer=issuer, now=now),
-        PUBLIC_KEY: public_pem(key),
-        CONFIGURATION: opa_configuration(key, into / ARCHIVE),
-    }
-    for name, content in files.items():
+    files = {archive_in(into): packed, into / PUBLIC_KEY: public_pem(key), into / CONFIGURATION: told}
+    for path, content in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
         # Replaced whole: OPA may be reading the one before.
-        half_made = into / f"{name}.new"
+        half_made = path.with_name(f"{path.name}.new")
         half_made.write_bytes(content)
-        half_made.replace(into / name)
+        half_made.replace(path)
     return into / CONFIGURATION
 
 

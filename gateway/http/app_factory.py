@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.types import Lifespan
 
-from gateway.http import health, openapi, parties
+from gateway.http import health, openapi, parties, policy_bundle
 from gateway.http.client_certificate import ClientCertificates
 from gateway.http.error_handlers import add_problem_handlers
 from gateway.http.headers import API_VERSION, ResponseHeaders
@@ -47,6 +47,7 @@ def build_app(
     app.state.services = services
     app.state.verified_tokens = VerifiedTokens()
     app.state.readiness = health.Readiness()
+    app.state.offered_bundle = policy_bundle.Offered()
     resources = [parties.router, *routers]
     for router in (health.router, token.router, openapi.router, *resources):
         app.include_router(router)

@@ -85,7 +85,7 @@ async def readyz(request: Request, parts: Annotated[Services, Depends(provided)]
 
 
 async def _look_at(parts: Services) -> Undelivered:
-    await check_policy(parts.engine)
+    await check_policy(parts.engine, parts.agreement.digest)
     now = parts.clock()
 
     def read(conn: Connection) -> Undelivered:

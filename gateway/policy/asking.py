@@ -9,7 +9,6 @@ from typing import Final
 
 from gateway.errors import Unavailable
 from gateway.policy.port import (
-    BundleDiffers,
     PolicyEngine,
     PolicyUnavailable,
     Question,
@@ -68,10 +67,10 @@ class Allowed:
         return refusal
 
 
-async def check_policy(engine: PolicyEngine | None) -> None:
-    """Return if the engine can answer now; raise Unavailable `policy_unavailable`.
+async def check_policy(engine: PolicyEngine | None, agreement: str) -> None:
+    """Return if the engine can decide under this version now; raise Unavailable `policy_unavailable`.
 
-    One in this process can once it is loaded; one outside it is asked.
+    One in this process can by whatever it holds; one outside it is asked.
     """
     if engine is None:  # at start-up, and in a process that was composed without one
         raise Unavailable("policy_unavailable")
@@ -79,18 +78,6 @@ async def check_policy(engine: PolicyEngine | None) -> None:
         return
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
-            await engine.check()
+            await engine.check(agreement)
     except Exception as error:
         raise Unavailable("policy_unavailable", cause=type(error).__name__) from error
-
-
-async def refuse_another_bundle(engine: PolicyEngine) -> None:
-    """Raise BundleDiffers where an engine outside this process decides by another bundle: do not start.
-
-    One that is away, or has no bundle yet, stops no start: until it answers, the gateway is not ready.
-    """
-    try:
-        await check_policy(engine)
-    except Unavailable as trouble:
-        if isinstance(trouble.__cause__, BundleDiffers):
-            raise trouble.__cause__ from None

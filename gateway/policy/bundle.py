@@ -2,7 +2,11 @@
 
     policies/*.rego + agreements ──bundle_of──▶ PolicyBundle ──signed──▶ bundle.tar.gz
                                                       │
-                                                   revision: what every answer must cite
+                                                   revision: what every answer cites
+
+The revision names the policies and each version by its digest. A question reads the version that it names and
+no other, so an answer under that version is the same by every bundle that lists it beside these policies:
+gateways that share an OPA need not learn of a new version in the same second.
 
 The signature has OPA's own form (.signatures.json), so OPA refuses by itself whatever was changed on the way.
 https://www.openpolicyagent.org/docs/management-bundles
@@ -26,6 +30,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from adapters.kit import jose
 from adapters.kit.keys import SigningKey
 from adapters.kit.strict_json import encode_base64url
+from gateway.policy.port import PolicyBuildRefused
 from gateway.policy.rego import base_document
 from gateway.policy.rego_files import rego_files
 
@@ -36,10 +41,12 @@ SIGNATURE_TYP: Final = "opa-bundle-signature+jwt"
 _AUTHORISATION = Path(__file__).with_name("opa_authz.rego")
 # OPA hashes what these hold, not how it is written.
 _STRUCTURED = frozenset({".manifest", "data.json"})
-
-
-class BundleRefused(Exception):
-    """There is nothing to make a bundle of."""
+# Where a gateway offers its bundle, below its base URL.
+PATH: Final = "/v1/policy-bundle"
+# How often an OPA looks there, at least and at most. A new version is signed long before it is in force.
+POLL_SECONDS: Final = (5, 10)
+# Between the digests of a revision; no digest has it.
+_AND = "+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,17 @@ class PolicyBundle:
 
     revision: str
     files: Mapping[str, bytes]
+
+    def holding(self, agreements: Mapping[str, Mapping[str, object]]) -> PolicyBundle:
+        """Return the bundle of the same policies with exactly these versions; raise PolicyBuildRefused."""
+        policies = {name: content for name, content in self.files.items() if name not in _STRUCTURED}
+        return _bundle(policies, agreements)
+
+    def decides_as(self, unverified_revision: str, agreement: str) -> bool:
+        """Tell whether a bundle of that revision answers under this version as we would; we hold it, too."""
+        policies, *versions = self.revision.split(_AND)
+        their_policies, *theirs = unverified_revision.split(_AND)
+        return policies == their_policies and agreement in versions and agreement in theirs
 
     def signed(self, key: SigningKey, *, issuer: str, now: int) -> bytes:
         """Return the archive (tar, gzip) with OPA's signature over the digest of every file."""
@@ -68,40 +86,59 @@ class PolicyBundle:
 def bundle_of(policies_dir: Path, agreements: Mapping[str, Mapping[str, object]]) -> PolicyBundle:
     """Put together what decides under these versions, digest → document.
 
-    Who signed them is no part of it: a signature given or withdrawn needs no new bundle. Raises BundleRefused
-    where there is no policy, or no version.
+    Who signed them is no part of it: a signature given or withdrawn needs no new bundle. Raises
+    PolicyBuildRefused where there is no policy, no version, or one that is not JSON.
     """
     policies = rego_files(policies_dir)
     if not policies:
-        raise BundleRefused("there are no policies")
+        raise PolicyBuildRefused("there are no policies")
+    return _bundle({**policies, "system/authz.rego": _AUTHORISATION.read_bytes()}, agreements)
+
+
+def _bundle(policies: Mapping[str, bytes], agreements: Mapping[str, Mapping[str, object]]) -> PolicyBundle:
     if not agreements:
-        raise BundleRefused("there is no agreement")
-    policies["system/authz.rego"] = _AUTHORISATION.read_bytes()
+        raise PolicyBuildRefused("there is no agreement")
+    try:
+        data = _json(base_document(agreements))
+    except ValueError as error:
+        raise PolicyBuildRefused("an agreement is not JSON") from error
     revision = _revision(policies, agreements)
     # The root "" is everything: nobody adds a rule or a fact beside ours, by another bundle or by the API.
     manifest = {"revision": revision, "roots": [""], "rego_version": 1}
-    data = base_document(agreements)
-    return PolicyBundle(revision, {".manifest": _json(manifest), "data.json": _json(data), **policies})
+    return PolicyBundle(revision, {".manifest": _json(manifest), "data.json": data, **policies})
 
 
-def opa_configuration(key: SigningKey, bundle: Path) -> bytes:
-    """Return the file for `opa run --config-file`: take this bundle, and only under this key's signature."""
-    return (
-        json.dumps(
-            {
-                "keys": {key.kid: {"algorithm": "ES256", "key": public_pem(key).decode(), "scope": BUNDLE}},
-                "bundles": {
-                    BUNDLE: {
-                        "resource": bundle.resolve().as_uri(),
-                        # Without this member OPA would take an unsigned bundle as well.
-                        "signing": {"keyid": key.kid, "scope": BUNDLE},
-                    }
-                },
-            },
-            indent=1,
-        ).encode()
-        + b"\n"
-    )
+def archive_in(folder: Path) -> Path:
+    """Say where the bundle lies in OPA's folder: where OPA itself keeps the one that it fetched last."""
+    return folder / "bundles" / BUNDLE / "bundle.tar.gz"
+
+
+def opa_configuration(
+    key: SigningKey, folder: Path, *, gateway: str = "", poll_seconds: tuple[int, int] = POLL_SECONDS
+) -> bytes:
+    """Return the file for `opa run --config-file`: take our bundle, and only under this key's signature.
+
+    It takes the one that lies in its `folder` (`archive_in`). With `gateway`, the base URL of one or of
+    several behind a name, it then looks there for another, again after so many seconds (at least, at most),
+    and keeps in the folder what it found.
+    """
+    # Without `signing` OPA would take an unsigned bundle as well.
+    source: dict[str, object] = {"signing": {"keyid": key.kid, "scope": BUNDLE}}
+    told: dict[str, object] = {
+        "keys": {key.kid: {"algorithm": "ES256", "key": public_pem(key).decode(), "scope": BUNDLE}},
+        "bundles": {BUNDLE: source},
+    }
+    if gateway:
+        least, most = poll_seconds
+        source |= {"service": "gateway", "resource": PATH.lstrip("/"), "persist": True}
+        source |= {"polling": {"min_delay_seconds": least, "max_delay_seconds": most}}
+        told |= {
+            "services": {"gateway": {"url": gateway}},
+            "persistence_directory": str(folder.resolve()),
+        }
+    else:
+        source |= {"resource": archive_in(folder).resolve().as_uri()}
+    return json.dumps(told, indent=1).encode() + b"\n"
 
 
 def opa_arguments(configuration: Path, listen: str) -> tuple[str, ...]:
@@ -136,10 +173,10 @@ def archive(files: Mapping[str, bytes]) -> bytes:
 
 def _revision(policies: Mapping[str, bytes], agreements: Iterable[str]) -> str:
     described: dict[str, Any] = {
-        "agreements": sorted(agreements),
-        "policies": {name: hashlib.sha256(content).hexdigest() for name, content in policies.items()},
+        name: hashlib.sha256(content).hexdigest() for name, content in policies.items()
     }
-    return "sha-256:" + encode_base64url(hashlib.sha256(rfc8785.dumps(described)).digest())
+    policy = "sha-256:" + encode_base64url(hashlib.sha256(rfc8785.dumps(described)).digest())
+    return _AND.join((policy, *sorted(agreements)))
 
 
 def _opa_digest(name: str, content: bytes) -> str:

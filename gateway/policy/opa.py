@@ -2,8 +2,9 @@
 
     Question ──POST /v1/data/dossier/decision?provenance=true──▶ OPA ──▶ result + revision of its bundle
 
-OPA states in every answer by which bundle it decided, read in the same transaction; an answer by any bundle
-but the one in force is none, like whatever else is no answer. The one file that knows the client library.
+OPA states in every answer by which bundle it decided, read in the same transaction. An answer by other
+policies than ours, or by a bundle without the version asked about, is none, like whatever else is no answer.
+The one file that knows the client library.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from opa_client import AsyncOpaClient
 
 from adapters.kit.certificates import connecting
 from adapters.kit.strict_json import StrictJsonError, loads
-from gateway.policy.bundle import BUNDLE
+from gateway.policy.bundle import BUNDLE, PolicyBundle
 from gateway.policy.port import BundleDiffers, PolicyUnavailable, Question, Verdict
 from gateway.policy.rego import document, verdict
 
@@ -77,19 +78,19 @@ class OpaMisconfigured(Exception):
 
 
 class OpaEngine:
-    """Implements PolicyEngine and RemotePolicy. Connections persist; nothing is asked twice."""
+    """Implements VersionedEngine and RemotePolicy. Connections persist; nothing is asked twice."""
 
     def __init__(
         self,
         url: str,
+        bundle: PolicyBundle,
         *,
-        revision: str,
         tls: ssl.SSLContext | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
         """Prepare to ask the OPA at `url`; raise OpaMisconfigured. Opens no connection yet.
 
-        `revision`: of the bundle in force (`gateway.policy.bundle`). `tls`: whom we trust and who we are
+        `bundle`: our policies and the versions to begin with. `tls`: whom we trust and who we are
         (`tls_context`); https only, and plain http to this machine only.
         """
         host, port, secure = _address(url)
@@ -98,13 +99,29 @@ class OpaEngine:
         if secure and tls is None:
             tls = tls_context()
         self._client = _Client(host, port, tls=tls, timeout=timeout_seconds)
-        self._revision = revision
+        self._bundle = bundle
+
+    @property
+    def bundle(self) -> PolicyBundle:
+        """Return what OPA is to decide by, to be offered to it."""
+        return self._bundle
+
+    def hold(self, agreements: Mapping[str, Mapping[str, object]]) -> None:
+        """Ask from now on under exactly these versions, digest → document.
+
+        Nothing is sent: OPA fetches the bundle, and until it has, a question under a new version is no answer
+        and one under an old version is. Raises PolicyBuildRefused, and holds what it held.
+        """
+        made = self._bundle.holding(agreements)
+        if made.revision != self._bundle.revision:  # else: packed and signed already, for all who fetch it
+            self._bundle = made
 
     async def decide(self, question: Question) -> Verdict:
-        """Ask once; raise PolicyUnavailable for all that is not an answer by the bundle in force."""
-        return verdict(await self._result(question), question)
+        """Ask once; raise PolicyUnavailable for all but an answer by our policies and that version."""
+        return verdict(await self._result(question, question.agreement), question)
 
-    async def _result(self, question: Question) -> object:
+    async def _result(self, question: Question, agreement: str) -> object:
+        asked_by = self._bundle  # a version that is dropped meanwhile was held when this was asked
         try:
             body = await self._client.query_rule(
                 document(question), "dossier", "decision", {"provenance": "true"}
@@ -114,28 +131,33 @@ class OpaEngine:
             raise PolicyUnavailable(type(error).__name__) from error
         if not isinstance(body, dict) or not body.keys() <= _MEMBERS:
             raise PolicyUnavailable("not an answer of OPA")
-        self._check_bundle(body.get("provenance"))
+        _check_bundle(body.get("provenance"), agreement, asked_by)
         if "result" not in body:  # how OPA says "undefined"
             raise PolicyUnavailable("no result")
         result: object = body["result"]
         return result
 
-    async def check(self) -> None:
-        """Return if OPA answers by the bundle in force; raise PolicyUnavailable (BundleDiffers: another)."""
-        if await self._result(_NOBODY) != _REFUSED:
+    async def check(self, agreement: str) -> None:
+        """Return if OPA decides under this version now; else raise PolicyUnavailable (or BundleDiffers)."""
+        if await self._result(_NOBODY, agreement) != _REFUSED:
             raise PolicyUnavailable("it does not refuse what nobody may have")
 
     async def close(self) -> None:
         """Close every connection."""
         await self._client.close_connection()
 
-    def _check_bundle(self, unverified: object) -> None:
-        bundles = unverified.get("bundles") if isinstance(unverified, dict) else None
-        if not bundles:
-            raise PolicyUnavailable("OPA has no bundle yet")
-        # Exactly ours: a second bundle could add facts beside the agreement.
-        if bundles != {BUNDLE: {"revision": self._revision}}:
-            raise BundleDiffers("bundle differs")
+
+def _check_bundle(unverified: object, agreement: str, ours: PolicyBundle) -> None:
+    bundles = unverified.get("bundles") if isinstance(unverified, dict) else None
+    if not bundles:
+        raise PolicyUnavailable("OPA has no bundle yet")
+    named = bundles.get(BUNDLE) if isinstance(bundles, dict) else None
+    revision = named.get("revision") if isinstance(named, dict) else None
+    # One bundle, and nothing said beside its revision: a second could add facts beside the agreement.
+    if bundles != {BUNDLE: {"revision": revision}} or not isinstance(revision, str):
+        raise BundleDiffers("not our bundle, or not ours alone")
+    if not ours.decides_as(revision, agreement):
+        raise BundleDiffers("other policies, or not this version")
 
 
 def tls_context(

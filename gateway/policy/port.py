@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from gateway.policy.bundle import PolicyBundle
 
 RefusalCode = Literal[
     "agreement_not_in_force",
@@ -57,7 +60,7 @@ class PolicyBuildRefused(Exception):
 
 
 class BundleDiffers(PolicyUnavailable):
-    """An engine outside this process decides by other policies or another agreement than are in force."""
+    """An engine outside this process decides by other policies, or has not the version asked about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +215,13 @@ class VersionedEngine(PolicyEngine, Protocol):
 class RemotePolicy(Protocol):
     """What an engine outside this process has beside its answers: it can be away, or have another bundle."""
 
-    async def check(self) -> None:
-        """Return if it answers by the bundle in force; raise PolicyUnavailable (BundleDiffers: another)."""
+    @property
+    def bundle(self) -> PolicyBundle:
+        """Return what it is to decide by, to be offered to it."""
+        ...
+
+    async def check(self, agreement: str) -> None:
+        """Return if it decides under this version now; else raise PolicyUnavailable (or BundleDiffers)."""
         ...
 
     async def close(self) -> None:

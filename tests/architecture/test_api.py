@@ -27,6 +27,7 @@ OPEN = {
     ("get", "/agreements"),  # an agreement is public, and proves itself
     ("get", "/agreements/in-force"),
     ("get", "/agreements/{digest}"),
+    ("get", "/policy-bundle"),  # policies and agreements, under a signature
     ("post", "/oauth/token"),  # asks for a signed assertion instead
     ("get", "/oauth/jwks"),  # public keys
     ("get", "/.well-known/oauth-authorization-server"),  # how to get a token
@@ -34,7 +35,7 @@ OPEN = {
     ("get", "/readyz"),  # says whether parts of the gateway answer, to whoever restarts it
 }
 # Beside the versions of the API, at the root of the gateway's address.
-BESIDE = {path for _, path in OPEN if not path.startswith(("/parties/", "/agreements"))}
+BESIDE = {path for _, path in OPEN if not path.startswith(("/parties/", "/agreements", "/policy-"))}
 METHODS_WITH_BODY = {"post", "put", "patch"}
 
 

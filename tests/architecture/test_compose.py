@@ -333,6 +333,16 @@ def test_opa_is_the_pinned_one_and_runs_as_the_bundle_asks() -> None:
     assert "--authentication=tls" in SERVICES["opa"]["command"]
 
 
+def test_opa_fetches_from_the_gateways_and_keeps_what_it_found() -> None:
+    command = SERVICES["bundle"]["command"]
+    address = command[command.index("--gateway") + 1]
+    for name in ("gateway-1", "gateway-2"):
+        assert "policy" in SERVICES["opa"]["networks"]
+        (alias,) = SERVICES[name]["networks"]["policy"]["aliases"]
+        assert address == f"http://{alias}:{SERVICES[name]['environment']['POORT_PORT']}"
+    assert f"bundle:{command[-1]}" in SERVICES["opa"]["volumes"], "its own to write"
+
+
 # --- the image and the words -----------------------------------------------------------------
 
 

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from adapters.kit.keys import SigningKey
-from gateway.policy.bundle import PolicyBundle, opa_arguments, opa_configuration
+from gateway.policy.bundle import PolicyBundle, archive_in, opa_arguments, opa_configuration
 
 START_SECONDS = 30.0
 
@@ -84,8 +84,9 @@ class Opas:
         """
         folder = self.folder / str(time.monotonic_ns())
         folder.mkdir()
-        (folder / "bundle.tar.gz").write_bytes(packed)
-        (folder / "opa.json").write_bytes(self.configuration(folder / "bundle.tar.gz"))
+        archive_in(folder).parent.mkdir(parents=True)
+        archive_in(folder).write_bytes(packed)
+        (folder / "opa.json").write_bytes(opa_configuration(self.key, folder))
         with self.started(folder / "opa.json", arguments=arguments, until=until) as opa:
             yield opa
 
@@ -122,9 +123,6 @@ class Opas:
             yield opa
         finally:
             opa.stop()
-
-    def configuration(self, archive: Path) -> bytes:
-        return opa_configuration(self.key, archive)
 
     def sign(self, bundle: PolicyBundle) -> bytes:
         return bundle.signed(self.key, issuer="http://gateway.test", now=int(time.time()))

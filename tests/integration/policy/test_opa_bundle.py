@@ -16,7 +16,7 @@ from adapters.kit.keys import SigningKey
 from adapters.kit.register import SignedAgreement, agreement_digest
 from gateway.policy.bundle import PolicyBundle, archive, bundle_of
 from gateway.policy.opa import OpaEngine, tls_context
-from gateway.policy.port import BundleDiffers, PolicyUnavailable
+from gateway.policy.port import BundleDiffers, PolicyUnavailable, Question
 from gateway.policy.wasm import WasmEngine
 from tests.contract.test_policy_matrix import POLICIES
 from tests.integration.policy.server import Authority, Opa, Opas, changed, tls_arguments
@@ -71,7 +71,7 @@ async def test_a_bundle_signed_otherwise_decides_nothing(
 ) -> None:
     with opas.running(bundle.signed(opas.key, issuer=ISSUER, now=1)) as right:
         async with engine_at(right.url, bundle) as engine:
-            await engine.check()
+            await engine.check(ASKED.agreement)
     key = SigningKey.generate() if "another key" in how else opas.key
     if "our name" in how:
         key.kid = opas.key.kid  # type: ignore[misc]
@@ -115,7 +115,7 @@ def _files(signatures: dict[str, list[str]]) -> dict[str, str]:
     return {f["name"]: f["hash"] for f in json.loads(base64.urlsafe_b64decode(payload + "=="))["files"]}
 
 
-# --- the gateway believes no bundle but the one in force ----------------------------------
+# --- the gateway believes no bundle but those of its policies ----------------------------------
 
 
 Held = Mapping[str, Mapping[str, object]]
@@ -126,28 +126,39 @@ def _later(agreement: SignedAgreement) -> Held:
     return {agreement_digest(data): data}
 
 
-OTHERS: Mapping[str, Callable[[SignedAgreement], Held]] = {
-    "a newer agreement": _later,
-    "a newer agreement beside ours": lambda signed: {signed.digest: signed.data, **_later(signed)},
-}
-
-
-@pytest.mark.parametrize("other", OTHERS)
-async def test_a_bundle_that_is_signed_but_not_in_force_decides_nothing(
-    opa: Opa, opas: Opas, bundle: PolicyBundle, agreement: SignedAgreement, other: str
+async def test_a_bundle_that_is_signed_counts_if_it_has_the_version_and_our_policies(
+    opa: Opa, opas: Opas, bundle: PolicyBundle, agreement: SignedAgreement, wasm: WasmEngine, tmp_path: Path
 ) -> None:
+    (later,) = _later(agreement)
+    of_later = replace(ASKED, agreement=later)
     async with engine_at(opa.url, bundle) as engine:
         assert (await engine.decide(ASKED)).permitted
-    newer = bundle_of(POLICIES, OTHERS[other](agreement))
-    assert newer.revision != bundle.revision
-    with opas.running(opas.sign(newer)) as ahead:
-        async with engine_at(ahead.url, newer) as engine:
-            (only, *_) = OTHERS[other](agreement)
-            assert (await engine.decide(replace(ASKED, agreement=only))).permitted
+    both = bundle.holding({agreement.digest: agreement.data, **_later(agreement)})
+    with opas.running(opas.sign(both)) as ahead:
+        async with engine_at(ahead.url, both) as engine:
+            assert (await engine.decide(of_later)).permitted
+        # Who does not hold the later version asks nothing of it, and gets the same as ever under their own.
         async with engine_at(ahead.url, bundle) as engine:
-            for ask in (lambda: engine.decide(ASKED), engine.check):
-                with pytest.raises(BundleDiffers):
-                    await ask()
+            assert await engine.decide(ASKED) == wasm.answer(ASKED)
+            await _hears_another(engine, of_later)
+    with opas.running(opas.sign(bundle.holding(_later(agreement)))) as without_ours:
+        async with engine_at(without_ours.url, both) as engine:
+            assert (await engine.decide(of_later)).permitted
+            await _hears_another(engine, ASKED)
+    for source in POLICIES.glob("*.rego"):
+        (tmp_path / source.name).write_bytes(source.read_bytes() + b"\n")
+    other_policies = bundle_of(tmp_path, {agreement.digest: agreement.data})
+    with opas.running(opas.sign(other_policies)) as older:
+        async with engine_at(older.url, other_policies) as engine:
+            assert (await engine.decide(ASKED)).permitted
+        async with engine_at(older.url, bundle) as engine:
+            await _hears_another(engine, ASKED)
+
+
+async def _hears_another(engine: OpaEngine, asked: Question) -> None:
+    for ask in (lambda: engine.decide(asked), lambda: engine.check(asked.agreement)):
+        with pytest.raises(BundleDiffers):
+            await ask()
 
 
 async def test_a_bundle_of_our_revision_without_our_policy_decides_nothing(
@@ -192,6 +203,7 @@ class Town:
     """An OPA behind TLS that asks for a certificate, and who may issue them."""
 
     opa: Opa
+    bundle: PolicyBundle
     ours: Authority
     theirs: Authority
 
@@ -201,7 +213,7 @@ def town(opas: Opas, bundle: PolicyBundle, tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp("certificates")
     ours, theirs = Authority.make(folder, "ours"), Authority.make(folder, "theirs")
     with _behind_tls(opas, bundle, ours, "127.0.0.1") as opa:
-        yield Town(opa, ours, theirs)
+        yield Town(opa, bundle, ours, theirs)
 
 
 def _behind_tls(opas: Opas, bundle: PolicyBundle, ours: Authority, address: str):  # type: ignore[no-untyped-def]
@@ -213,7 +225,7 @@ async def until_it_answers(engine: OpaEngine) -> None:
     deadline = time.monotonic() + 20
     while True:
         try:
-            return await engine.check()
+            return await engine.check(ASKED.agreement)
         except PolicyUnavailable:
             assert time.monotonic() < deadline
 
@@ -230,7 +242,7 @@ WRONG: Mapping[str, Callable[[Town], OpaEngine]] = {
     "no certificate of ours": lambda town: _engine(town, town.ours, None),
     "our certificate by another authority": lambda town: _engine(town, town.ours, town.theirs),
     "the system's authorities": lambda town: _engine(town, None, town.ours),
-    "no TLS": lambda town: OpaEngine(town.opa.url.replace("https", "http"), revision="-"),
+    "no TLS": lambda town: OpaEngine(town.opa.url.replace("https", "http"), town.bundle),
     "another name": lambda town: _engine(
         town, town.ours, town.ours, url=town.opa.url.replace("127.0.0.1", "localhost")
     ),
@@ -240,7 +252,7 @@ WRONG: Mapping[str, Callable[[Town], OpaEngine]] = {
 def _engine(town: Town, trusted: Authority | None, issuer: Authority | None, *, url: str = "") -> OpaEngine:
     certificate = issuer.issues("gateway") if issuer else (None, None)
     tls = tls_context(trusted.file if trusted else None, *certificate)
-    return OpaEngine(url or town.opa.url, revision="-", tls=tls)
+    return OpaEngine(url or town.opa.url, town.bundle, tls=tls)
 
 
 @pytest.mark.parametrize("wrong", WRONG)

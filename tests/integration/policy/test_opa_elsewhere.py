@@ -6,7 +6,7 @@ import asyncio
 import ssl
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,7 +20,7 @@ from adapters.requester.errors import GatewayRefused
 from gateway import app
 from gateway.cli.world import VW
 from gateway.http.health import SHARED_SECONDS
-from gateway.policy.bundle import PolicyBundle, bundle_of
+from gateway.policy.bundle import PolicyBundle, archive_in, opa_configuration
 from gateway.policy.opa import OpaEngine
 from gateway.policy.port import BundleDiffers, PolicyUnavailable, RemotePolicy
 from tests import grounds
@@ -156,67 +156,103 @@ def serving_bundles(authority: Authority) -> Iterator[BundleServer]:
         server.server_close()
 
 
-def documented(url: str, ca_file: Path) -> tuple[str, ...]:
-    """Return what docs/policy.md adds to OPA's command line, for this server and a test's patience."""
+def documented(ca_file: Path) -> tuple[str, ...]:
+    """Return what docs/policy.md adds to OPA's command line, for this authority."""
     text = (POLICIES.parent / "docs" / "policy.md").read_text("utf-8")
-    said = [line.split() for line in text.splitlines() if line.lstrip().startswith("--set ")]
-    words = [word for line in said for word in line if word != "\\"]
-    assert len(words) == 12
-    return tuple(
-        word.replace("https://bundles.example", url)
-        .replace("/etc/opa/ca.pem", str(ca_file))
-        .replace("_seconds=10", "_seconds=1")
-        .replace("_seconds=20", "_seconds=1")
-        for word in words
-    )
+    (line,) = [line.split() for line in text.splitlines() if line.lstrip().startswith("--set ")]
+    assert line[1] == "services.gateway.tls.ca_cert=/etc/opa/ca.pem"
+    return line[0], line[1].replace("/etc/opa/ca.pem", str(ca_file))
 
 
 @contextmanager
 def fetching(
-    opas: Opas, bundles: BundleServer, trusted: Authority, folder: Path, *, until: str = "answers"
+    opas: Opas,
+    bundles: BundleServer,
+    trusted: Authority,
+    folder: Path,
+    *,
+    first: bytes = b"",
+    until: str = "answers",
 ) -> Iterator[Opa]:
-    """Run an OPA that fetches its bundle as the document says."""
-    folder.mkdir()
-    (folder / "opa.json").write_bytes(opas.configuration(folder / "bundle.tar.gz"))
-    with opas.started(folder / "opa.json", more=documented(bundles.url, trusted.file), until=until) as opa:
+    """Run an OPA that fetches its bundle as the document says, and begins with what lies there."""
+    archive_in(folder).parent.mkdir(parents=True)
+    if first:
+        archive_in(folder).write_bytes(first)
+    told = opa_configuration(opas.key, folder, gateway=bundles.url, poll_seconds=(1, 1))
+    (folder / "opa.json").write_bytes(told)
+    with opas.started(folder / "opa.json", more=documented(trusted.file), until=until) as opa:
         yield opa
 
 
-async def hears(engine: OpaEngine) -> str:
-    """Say what an engine hears from OPA now."""
-    with suppress(BundleDiffers, PolicyUnavailable):
-        return "a decision" if (await engine.decide(ASKED)).permitted else "a refusal"
+async def hears(engine: OpaEngine, under: str = ASKED.agreement) -> str:
+    """Say what an engine hears from OPA now, under a version."""
     try:
-        await engine.check()
+        permitted = (await engine.decide(replace(ASKED, agreement=under))).permitted
+        await engine.check(under)
     except BundleDiffers:
         return "another bundle"
     except PolicyUnavailable:
         return "nothing"
-    return "a decision"
+    return "a decision" if permitted else "a refusal"
 
 
-async def test_a_fetched_bundle_counts_by_its_signature_and_its_revision_alone(
+async def test_a_fetched_bundle_counts_by_its_signature_and_by_what_its_revision_lists(
     opas: Opas, bundle: PolicyBundle, agreement: SignedAgreement, tmp_path: Path
 ) -> None:
     data = {**agreement.data, "valid_until": int(str(agreement.data["valid_until"])) + 1}
-    newer = bundle_of(POLICIES, {agreement.digest: agreement.data, agreement_digest(data): data})
+    old, new = agreement.digest, agreement_digest(data)
+    both = bundle.holding({old: agreement.data, new: data})
     ours = Authority.make(tmp_path, "ours")
     with serving_bundles(ours) as bundles:
         bundles.archive = opas.sign(bundle)
         with fetching(opas, bundles, ours, tmp_path / "opa") as opa:
-            async with engine_at(opa.url, bundle) as engine, engine_at(opa.url, newer) as of_newer:
-                assert (await hears(engine), await hears(of_newer)) == ("a decision", "another bundle")
+            async with engine_at(opa.url, both) as engine:
+
+                async def until_heard(of_old: str, of_new: str) -> None:
+                    for _ in range(2000):
+                        if (await hears(engine, old), await hears(engine, new)) == (of_old, of_new):
+                            return
+                    raise AssertionError(opa.log.read_text())
+
+                await until_heard("a decision", "another bundle")
                 # Another key's signature: OPA keeps what it has.
-                bundles.archive = newer.signed(SigningKey.generate(), issuer=ISSUER, now=1)
+                bundles.archive = both.signed(SigningKey.generate(), issuer=ISSUER, now=1)
                 opa.waits_for(lambda: "Bundle load failed" in opa.log.read_text())
-                assert (await hears(engine), await hears(of_newer)) == ("a decision", "another bundle")
-                # Ours, of another agreement: OPA takes it, and a gateway that is not told does not.
-                bundles.archive = opas.sign(newer)
-                for _ in range(2000):
-                    if await hears(of_newer) == "a decision":
-                        break
-                assert (await hears(engine), await hears(of_newer)) == ("another bundle", "a decision")
-        assert bundles.served >= 3
+                assert (await hears(engine, old), await hears(engine, new)) == (
+                    "a decision",
+                    "another bundle",
+                )
+                bundles.archive = opas.sign(both)
+                await until_heard("a decision", "a decision")
+                # One of ours from before, by whoever serves it: what it lacks is not decided.
+                bundles.archive = opas.sign(bundle)
+                await until_heard("a decision", "another bundle")
+                bundles.archive = opas.sign(bundle.holding({new: data}))
+                await until_heard("another bundle", "a decision")
+        assert bundles.served >= 5
+
+
+async def test_an_opa_that_cannot_fetch_goes_on_with_the_bundle_that_it_has(
+    opas: Opas, bundle: PolicyBundle, agreement: SignedAgreement, tmp_path: Path
+) -> None:
+    data = {**agreement.data, "valid_until": int(str(agreement.data["valid_until"])) + 1}
+    both = bundle.holding({agreement.digest: agreement.data, agreement_digest(data): data})
+    ours, folder = Authority.make(tmp_path, "ours"), tmp_path / "opa"
+    with serving_bundles(ours) as bundles:
+        bundles.archive = opas.sign(both)
+        with fetching(opas, bundles, ours, folder, first=opas.sign(bundle)) as opa:
+            async with engine_at(opa.url, both) as engine:
+                while await hears(engine, agreement_digest(data)) != "a decision":
+                    opa.waits_for(opa.answers)
+    # Nobody serves now. It kept what it fetched,
+    with opas.started(folder / "opa.json", more=documented(ours.file)) as opa:
+        async with engine_at(opa.url, both) as engine:
+            assert await hears(engine) == await hears(engine, agreement_digest(data)) == "a decision"
+    # and reads that by its signature, like what it fetches.
+    archive_in(folder).write_bytes(both.signed(SigningKey.generate(), issuer=ISSUER, now=1))
+    with opas.started(folder / "opa.json", more=documented(ours.file), until="refuses") as opa:
+        async with engine_at(opa.url, both) as engine:
+            assert await hears(engine) == "nothing"
 
 
 async def test_an_opa_whose_first_bundle_is_not_ours_answers_nothing(

@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from itertools import islice
 from typing import Any, get_args
 
@@ -38,7 +39,7 @@ ASKED = question(consents_in="explicit")
 
 @asynccontextmanager
 async def engine_at(url: str, bundle: PolicyBundle, **options: Any) -> AsyncIterator[OpaEngine]:
-    engine = OpaEngine(url, revision=bundle.revision, **options)
+    engine = OpaEngine(url, bundle, **options)
     try:
         yield engine
     finally:
@@ -60,31 +61,37 @@ AGREEMENTS: Mapping[str, Mapping[str, Any]] = {
     "one that is malformed": malformed(AGREEMENT, 20_260),
     "another that is malformed": malformed(HOSTILE, 20_261, one_in=200),
 }
-EMPTY: Mapping[str, Any] = {**AGREEMENT, "rules": {}}
 CLOSED = ("the agreement", "one that is malformed")
+DIGESTS = {name: agreement_digest(data) for name, data in AGREEMENTS.items()}
+# Every so many questions one is asked under a second version as well.
+TWICE = 4
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", AGREEMENTS)
 async def test_both_engines_answer_the_same(opas: Opas, name: str) -> None:
-    data = AGREEMENTS[name]
-    # Beside another version, which nothing is asked about.
-    held = {agreement_digest(data): data, agreement_digest(EMPTY): EMPTY}
+    held = {DIGESTS[each]: data for each, data in AGREEMENTS.items()}
     bundle, size = bundle_of(POLICIES, held), -(-SIZE // len(AGREEMENTS))
     wasm = WasmEngine(verified_module(POLICIES / "build", POLICIES), held)
-    shape = AGREEMENT if name in CLOSED else HOSTILE
-    corpus, seen, asked = questions(shape, size, 3, under=agreement_digest(data)), Seen(), 0
+    shape, second = (AGREEMENT, HOSTILE) if name in CLOSED else (HOSTILE, AGREEMENT)
+    corpus, seen, asked = questions(shape, size, 3, under=DIGESTS[name]), Seen(), 0
+    by_version = 0
     with opas.running(opas.sign(bundle)) as opa:
         async with engine_at(opa.url, bundle, timeout_seconds=30) as engine:
             while batch := list(islice(corpus, AT_ONCE)):
-                heard = await asyncio.gather(*(answer(engine, one) for one in batch))
-                for one, by_opa in zip(batch, heard, strict=True):
+                again = [replace(one, agreement=agreement_digest(second)) for one in batch[::TWICE]]
+                heard = await asyncio.gather(*(answer(engine, one) for one in (*batch, *again)))
+                for one, by_opa in zip((*batch, *again), heard, strict=True):
                     assert by_opa == await answer(wasm, one), one
+                for by_opa in heard[: len(batch)]:
                     seen.add(by_opa)
+                by_version += heard[: len(batch)][::TWICE] != heard[len(batch) :]
                 asked += len(batch)
     assert asked == size
+    # Guards the guard: engines that answer by one version whatever they are asked agree as well,
+    assert by_version > 0
     if "malformed" not in name:
-        # Guards the guard: engines that never permit, or never answer, agree as well.
+        # and so do engines that never permit, or never answer.
         assert seen.missing(name) == set()
         assert seen.none == 0
 
@@ -168,7 +175,11 @@ async def as_created(_: web.Request, answered: bytes) -> web.StreamResponse:
     return web.Response(status=201, body=answered, content_type="application/json")
 
 
-def _revise(revision: str) -> Callable[[dict[str, Any]], object]:
+def _policies(body: dict[str, Any]) -> str:
+    return str(body["provenance"]["bundles"]["dossierpoort"]["revision"]).split("+")[0]
+
+
+def _revise(revision: object) -> Callable[[dict[str, Any]], object]:
     return lambda body: body["provenance"]["bundles"]["dossierpoort"].update(revision=revision)
 
 
@@ -195,8 +206,19 @@ FAULTS: Mapping[str, Bend] = {
     "no provenance": saying(lambda body: body.pop("provenance")),
     "no bundle": saying(lambda body: body["provenance"].pop("bundles")),
 }
+NO_DIGEST = "sha-256:" + "A" * 43
 OTHER_BUNDLES: Mapping[str, Bend] = {
-    "another bundle": saying(_revise("sha-256:" + "A" * 43)),
+    "another bundle": saying(_revise(NO_DIGEST)),
+    "other policies": saying(_revise(f"{NO_DIGEST}+{ASKED.agreement}")),
+    "the version in the place of the policies": saying(_revise(f"{ASKED.agreement}+{ASKED.agreement}")),
+    "another version": saying(lambda body: _revise(f"{_policies(body)}+{NO_DIGEST}")(body)),
+    "no version": saying(lambda body: _revise(_policies(body))(body)),
+    "half the version's name": saying(
+        lambda body: _revise(f"{_policies(body)}+{ASKED.agreement[:-1]}")(body)
+    ),
+    "no revision": saying(lambda body: body["provenance"]["bundles"]["dossierpoort"].clear()),
+    "a revision of another type": saying(_revise([ASKED.agreement])),
+    "more about the bundle": saying(lambda body: body["provenance"]["bundles"]["dossierpoort"].update(at=1)),
     "an empty revision": saying(_revise("")),
     "a second bundle": saying(lambda body: body["provenance"]["bundles"].update(more={"revision": "1"})),
     "a bundle of another name": saying(
@@ -214,10 +236,10 @@ async def test_what_is_no_answer_by_the_bundle_in_force_decides_nothing(
     async with engine_at(middle.url, bundle, timeout_seconds=1.0) as engine:
         assert await engine.decide(ASKED) == wasm.answer(ASKED)
         assert wasm.answer(ASKED).permitted
-        await engine.check()
+        await engine.check(ASKED.agreement)
         before = middle.asked
         middle.bend = {**FAULTS, **OTHER_BUNDLES}[fault]
-        for ask in (lambda: engine.decide(ASKED), engine.check):
+        for ask in _asks(engine):
             with pytest.raises(BundleDiffers if fault in OTHER_BUNDLES else PolicyUnavailable):
                 await ask()
         assert middle.asked == before + 2  # nothing is asked twice, nobody is followed
@@ -245,4 +267,4 @@ async def test_an_error_tells_nothing_of_the_question(middle: Between, bundle: P
 
 def _asks(engine: OpaEngine) -> Iterator[Callable[[], Awaitable[object]]]:
     yield lambda: engine.decide(ASKED)
-    yield engine.check
+    yield lambda: engine.check(ASKED.agreement)

@@ -20,6 +20,7 @@ from gateway.policy.bundle import (
     opa_arguments,
     opa_configuration,
 )
+from gateway.policy.port import PolicyBuildRefused
 
 ROOT = Path(__file__).resolve().parents[3]
 DATA: dict[str, Any] = json.loads((ROOT / "policies" / "agreement" / "agreement.json").read_bytes())
@@ -68,10 +69,29 @@ def test_the_archive_holds_policies_and_data_under_one_signature(policies: Path)
 
 
 def test_opa_is_told_to_take_no_bundle_without_our_signature(tmp_path: Path) -> None:
-    told = json.loads(opa_configuration(KEY, tmp_path / "bundle.tar.gz"))
-    assert told["bundles"][BUNDLE]["signing"] == {"keyid": KEY.kid, "scope": BUNDLE}
-    assert told["keys"].keys() == {KEY.kid}
-    assert "PRIVATE" not in json.dumps(told)
+    for gateway in ("", "https://gateway.test"):
+        told = json.loads(opa_configuration(KEY, tmp_path, gateway=gateway))
+        assert told["bundles"][BUNDLE]["signing"] == {"keyid": KEY.kid, "scope": BUNDLE}
+        assert told["keys"].keys() == {KEY.kid}
+        assert "PRIVATE" not in json.dumps(told)
+
+
+def test_old_versions_leave_the_bundle_and_the_policies_stay(policies: Path) -> None:
+    later = {**DATA, "valid_until": DATA["valid_until"] + 1}
+    old, new = agreement_digest(DATA), agreement_digest(later)
+    first = bundle_of(policies, HELD)
+    for source in policies.glob("*.rego"):
+        source.write_text("package changed\n")  # under a gateway that runs: it goes on with what it read
+    both = first.holding({old: DATA, new: later})
+    assert both.revision.split("+") == [first.revision.split("+")[0], *sorted((old, new))]
+    last = both.holding({new: later})
+    assert json.loads(last.files["data.json"])["agreements"] == {new: later}
+    assert first.holding(HELD) == first
+    assert [both.decides_as(last.revision, each) for each in (old, new)] == [False, True]
+    assert [last.decides_as(both.revision, each) for each in (old, new)] == [False, True]
+    for wrong in ({}, {new: {"valid_until": float("nan")}}):
+        with pytest.raises(PolicyBuildRefused):
+            both.holding(wrong)
 
 
 def test_the_document_says_how_opa_is_run() -> None:
