@@ -61,12 +61,21 @@ def from_gateway(gateway: Gateway) -> Fetch:
 class AgreementBook:
     """The chain of one party, kept in its store. Safe for concurrent tasks of one event loop."""
 
-    def __init__(self, chain: Chain, store: OrderStore, fetch: Fetch, clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        chain: Chain,
+        store: OrderStore,
+        fetch: Fetch,
+        clock: Callable[[], int],
+        *,
+        learn_seconds: float = LEARN_SECONDS,
+    ) -> None:
         """`fetch` brings a version by digest, or the state of affairs by the name `in-force`."""
         self._chain = chain
         self._store = store
         self._fetch = fetch
         self._clock = clock
+        self._learn_seconds = learn_seconds
         self._learning = asyncio.Lock()
 
     async def load(self) -> None:
@@ -88,10 +97,11 @@ class AgreementBook:
         have left one before its instant. Raises OrderRefused `other_agreement` when the cited version was not
         in force when the order was made, AgreementUnavailable when nobody can tell yet.
         """
-        try:
-            return self.standing(order)
-        except OrderRefused:
-            await self._learn_for(order.agreement, self._chain.in_force(order.iat).digest)
+        for doubted in (order.agreement, self._chain.in_force(order.iat).digest):
+            try:
+                return self.standing(order)
+            except OrderRefused:
+                await self._learn_for(doubted)
         return self.standing(order)
 
     def standing(self, order: OrderClaims) -> tuple[Version, ...]:
@@ -115,15 +125,14 @@ class AgreementBook:
         """
         known = self._chain.in_force(self._clock()).digest
         try:
-            async with asyncio.timeout(LEARN_SECONDS):
+            async with asyncio.timeout(self._learn_seconds):
                 state = await self._fetch(_IN_FORCE)
             named = [state.get("in_force"), state.get("next")]
         except (SessionError, TimeoutError) as failure:
             _log.warning("agreements_not_refreshed", cause=str(failure) or "timeout")
             named = []
-        for digest in dict.fromkeys((known, *named)):
-            if not isinstance(digest, str) or not is_named_digest(digest):
-                continue
+        digests = [one for one in named if isinstance(one, str) and is_named_digest(one)]
+        for digest in dict.fromkeys((known, *digests)):
             try:
                 await self._learn(digest)
             except (RegisterError, SessionError, TimeoutError) as failure:
@@ -138,10 +147,9 @@ class AgreementBook:
                 _log.error("agreements_failed", error=type(failure).__name__)
             await asyncio.sleep(poll_seconds)
 
-    async def _learn_for(self, *digests: str) -> None:
+    async def _learn_for(self, digest: str) -> None:
         try:
-            for digest in dict.fromkeys(digests):
-                await self._learn(digest)
+            await self._learn(digest)
         except RegisterError as refused:
             raise OrderRefused("other_agreement", cause=refused.code) from refused
         except SessionError as failure:
@@ -153,7 +161,7 @@ class AgreementBook:
 
     async def _learn(self, digest: str) -> None:
         """Bring one version up to date, and before it those that lead to it from one that is known."""
-        async with asyncio.timeout(LEARN_SECONDS), self._learning:
+        async with asyncio.timeout(self._learn_seconds), self._learning:
             brought: list[Package] = []
             wanted: object = digest
             while True:
