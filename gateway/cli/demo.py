@@ -44,10 +44,10 @@ def demo(
     opa: OpaBinary = None,
     opa_url: OpaUrl = "",
 ) -> None:
-    """Run the main job, nine steps, on real processes on loopback; exit 0 when every step held.
+    """Run the main job, ten steps, on real processes on loopback; exit 0 when every step held.
 
     Gateway, adapters and simulated agencies start on free ports, and end with the command. With two
-    gateways there is a tenth step: one of them is killed, and the other goes on.
+    gateways there is an eleventh step: one of them is killed, and the other goes on.
     """
     shape = chosen(gateways, database_url, policy_engine, opa, opa_url)
     where = (folder or Path(tempfile.mkdtemp(prefix="poort-demo-"))).resolve()

@@ -1,4 +1,4 @@
-"""The main job as a story of nine steps, through the public HTTP API alone; with two gateways, of ten.
+"""The main job as a story of ten steps, through the public HTTP API alone; with two gateways, of eleven.
 
 `poort demo` tells it, `tests/e2e/test_main_job.py` asserts it: one list of steps serves both. A step
 returns the facts it found, or raises: StepFailed, or an error of the requester's library.
@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from gateway.cli.audit import verify_the_ledger
 from gateway.cli.facts import Facts
+from gateway.cli.story_agreement import change_the_agreement
 from gateway.cli.story_client import (
     ask_with_consent,
     ask_without_consent,
@@ -82,6 +83,13 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         9,
+        "The agreement, and one change of it",
+        "The parties want IND to pass on contact details for the legal screening, with consent, and family"
+        " no more. That takes a new version, which they sign.",
+        change_the_agreement,
+    ),
+    Step(
+        10,
         "The proof outlives trust",
         "An auditor gets a file and a public key: no network, no gateway.",
         verify_the_ledger,

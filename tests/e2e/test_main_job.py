@@ -107,8 +107,27 @@ def test_8_a_forged_consent_and_a_swapped_key_do_not_make_the_source_speak(
     assert told[8].values["swapped_key"] == {"status": 403, "code": "order_refused_request_invalid"}
 
 
-def test_9_the_ledger_verifies_offline_from_a_file_and_a_public_key(told: dict[int, Facts]) -> None:
-    assert told[9].values["entries"] > 10
+def test_9_a_new_version_takes_two_people_and_every_founder_and_no_request_is_refused_meanwhile(
+    told: dict[int, Facts],
+) -> None:
+    assert [denied.code for denied in told[9].denied] == ["same_worker", "agreement_not_ready"]
+    before, after = told[9].as_json()["asked"]
+    assert {name: one["reason"] for name, one in before["withheld"].items()} == {
+        "contact": "no_rule",
+        "family": "no_consent",
+    }
+    assert {name: one["reason"] for name, one in after["withheld"].items()} == {
+        "contact": "no_consent",
+        "family": "no_rule",
+    }
+    assert told[9].values["was"] != told[9].values["in_force"]
+    # Asked before and after the instant, both more than once: it did not fall between two requests by luck.
+    meanwhile = told[9].values["asked_meanwhile"]
+    assert min(meanwhile["old"], meanwhile["new"]) > 2
+
+
+def test_10_the_ledger_verifies_offline_from_a_file_and_a_public_key(told: dict[int, Facts]) -> None:
+    assert told[10].values["entries"] > 10
 
 
 def test_the_gateways_log_is_json_also_where_the_server_complains(deployment: Deployment) -> None:

@@ -80,7 +80,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
 
 def test_every_step_holds_and_an_opa_decided(told: Told) -> None:
     assert told.document["completed"] is True
-    assert [step["step"] for step in told.document["steps"]] == list(range(1, 11))
+    assert [step["step"] for step in told.document["steps"]] == list(range(1, 12))
     assert (told.folder / "opa" / "bundle.tar.gz").is_file()
     assert not list(told.folder.glob("gateway.sqlite*"))
 

@@ -17,16 +17,16 @@ from gateway.cli.stack import StackFailed
 from gateway.cli.story import STEPS, Step, steps
 
 
-def test_the_story_has_nine_steps_in_order() -> None:
-    assert [step.number for step in STEPS] == list(range(1, 10))
+def test_the_story_has_ten_steps_in_order() -> None:
+    assert [step.number for step in STEPS] == list(range(1, 11))
     assert steps(1) == STEPS
 
 
 def test_with_two_gateways_one_dies_before_the_auditor_comes() -> None:
     story = steps(2)
-    assert [step.number for step in story] == list(range(1, 11))
-    assert story[:8] == STEPS[:8]
-    assert [step.title for step in story[8:]] == ["A gateway dies", STEPS[-1].title]
+    assert [step.number for step in story] == list(range(1, 12))
+    assert story[:9] == STEPS[:9]
+    assert [step.title for step in story[9:]] == ["A gateway dies", STEPS[-1].title]
 
 
 def test_calls_of_parties_are_counted_also_in_the_log_of_a_gateway_that_was_killed(
