@@ -8,7 +8,7 @@ asked (is this a category, a source, a scheme the source knows) and after (who i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ from gateway.terms_check import AgreementInvalid, check
 from gateway.terms_file import MAX_AGREEMENT_BYTES, read
 from gateway.terms_sentences import at, faults
 
-__all__ = ["MAX_AGREEMENT_BYTES", "Agreement", "AgreementInvalid", "check", "load", "read"]
+__all__ = ["MAX_AGREEMENT_BYTES", "Agreement", "AgreementInvalid", "check", "load", "of", "read"]
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,7 @@ class Agreement:
 
     def article(self, paragraph: str) -> Article | None:
         """Return the article that a decision cites as `art. 2.1 (…)`; None where it cites none of ours."""
-        number, _, source = paragraph.partition(" (")
-        found = self.terms.articles.get(number)
-        return found if found is not None and f"{found.source})" == source else None
+        return self.terms.article(paragraph)
 
     @cached_property
     def unanswered(self) -> tuple[str, ...]:
@@ -119,6 +117,19 @@ def load(folder: Path, register: Register, now: int) -> Agreement:
     not the one of the register, not signed by its founding set, or a signature does not verify.
     """
     data = read(folder / "agreement.json")
+    terms = _terms(data, register)
+    unverified = {
+        path.stem: path.read_text("ascii").strip() for path in (folder / "signatures").glob("*.jws")
+    }
+    return Agreement(verify_agreement(data, unverified, register, now), terms)
+
+
+def of(signed: SignedAgreement, register: Register) -> Agreement:
+    """Return a document whose signatures were verified as an agreement; raise AgreementInvalid as `load` does."""
+    return Agreement(signed, _terms(signed.data, register))
+
+
+def _terms(data: Mapping[str, object], register: Register) -> Terms:
     terms = check(data)
     # Callers are known by the register and judged by the agreement: both must mean the same parties.
     for party, known in register.parties.items():
@@ -128,7 +139,4 @@ def load(folder: Path, register: Register, now: int) -> Agreement:
                 "the register knows this party as another kind.",
             )
             raise AgreementInvalid(faults(data, [another]))
-    unverified = {
-        path.stem: path.read_text("ascii").strip() for path in (folder / "signatures").glob("*.jws")
-    }
-    return Agreement(verify_agreement(data, unverified, register, now), terms)
+    return terms

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, TypeVar
 
 from adapters.kit.agreement_chain import missing, read_version
 from adapters.kit.register import RegisterError
@@ -22,7 +22,19 @@ if TYPE_CHECKING:
     from gateway.services import Services
     from gateway.storage.unit_of_work import Transaction
 
+T = TypeVar("T")
 NOT_APPROVED = "A second person has not approved it yet."
+
+
+async def perform(services: Services, work: Callable[[Transaction], T]) -> T:
+    """Do an act in one transaction, after the version whose instant has come was put in force.
+
+    On return it is durable, and this gateway goes by it.
+    """
+    await services.agreements.keep_up(services)
+    done = await services.store.write(work)
+    await services.agreements.look(services)
+    return done
 
 
 def require_role(worker: Worker, *allowed: Role) -> None:
@@ -76,7 +88,7 @@ def unsigned(version: Version, current: Version) -> list[str]:
 
 def in_force(tx: Transaction, services: Services, now: int) -> Version:
     """Return the version in force now, verified; one whose instant has come is put there first."""
-    records.turn(tx, services.vault, now)
+    services.agreements.turn(tx, services)
     return verified(tx, services, records.head(tx.conn).in_force, now)
 
 

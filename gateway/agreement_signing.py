@@ -58,7 +58,7 @@ async def sign(
         records.put_signature(tx, digest, party, unverified_signature, signed_at)
         return _recorded(tx, services, Kind.AGREEMENT_SIGNED, digest, (party, worker.id), now)
 
-    return await services.store.write(work)
+    return await acts.perform(services, work)
 
 
 async def withdraw(
@@ -74,7 +74,7 @@ async def withdraw(
 
     def work(tx: Transaction) -> VersionState:
         now = services.clock()
-        records.turn(tx, services.vault, now)
+        services.agreements.turn(tx, services)
         known = acts.known(tx, digest)
         before = records.acts(tx.conn, digest).get(party)
         if before is None:
@@ -90,7 +90,7 @@ async def withdraw(
         records.put_withdrawal(tx, digest, party, unverified_withdrawal, withdrawn_at)
         return _recorded(tx, services, Kind.AGREEMENT_UNSIGNED, digest, (party, worker.id), now)
 
-    return await services.store.write(work)
+    return await acts.perform(services, work)
 
 
 def _verified(

@@ -6,26 +6,38 @@ does not verify; then what speaks to others. A process that cannot have a part d
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+import structlog
 from fastapi import FastAPI
 
 from adapters.kit.certificates import connecting
 from adapters.kit.keys import Keystore
 from adapters.kit.register import Register
-from gateway import agreement, parties
+from gateway import agreement
+from gateway.agreements import Agreements
 from gateway.arrivals import Arrivals
 from gateway.clock import Clock, system_clock
 from gateway.dispatch import Dispatcher
-from gateway.http import cases, consents, dossier_requests, ledger, orders
+from gateway.errors import Unavailable
+from gateway.http import (
+    agreements,
+    cases,
+    consents,
+    dossier_requests,
+    explanations,
+    ledger,
+    orders,
+    policy_bundle,
+)
 from gateway.http.app_factory import build_app
 from gateway.ledger.checkpoint import LedgerSigner
 from gateway.limits import Room
 from gateway.logs import configure_logs
 from gateway.parties import KeyLists
-from gateway.policy.asking import refuse_another_bundle
 from gateway.policy.port import RemotePolicy
 from gateway.services import Services
 from gateway.settings import Settings
@@ -37,15 +49,19 @@ if TYPE_CHECKING:
     from fastapi import APIRouter
 
     from adapters.kit.register import SignedAgreement
-    from gateway.policy.port import PolicyEngine
+    from gateway.policy.port import VersionedEngine
 
 ROUTERS: tuple[APIRouter, ...] = (
     dossier_requests.router,
+    explanations.router,
     cases.router,
     consents.router,
     orders.router,
     ledger.router,
+    agreements.router,
+    policy_bundle.router,
 )
+_log = structlog.get_logger("gateway")
 # Each is looked for before the gateway serves: an exchange must not be half done when one turns out missing.
 _SIGNS_WITH = ("order", "receipt", "token")
 
@@ -64,11 +80,11 @@ def application(services: Services) -> FastAPI:
 def compose(settings: Settings, *, clock: Clock) -> Services:
     """Open every part. Raises rather than start with one missing, unverified or out of step."""
     register = Register.load(settings.deployment_folder)
-    in_force = agreement.load(settings.deployment_folder, register, clock())
+    anchor = agreement.load(settings.deployment_folder, register, clock())
     keys = Keystore.load(settings.keys_folder, settings.keys_passphrase.get_secret_value())
     for use in _SIGNS_WITH:
         keys.signing(use)
-    engine = _engine(settings, in_force.signed)
+    engine = _engine(settings, anchor.signed)
     room = Room(settings.max_held_bytes)
     return Services(
         settings=settings,
@@ -80,7 +96,7 @@ def compose(settings: Settings, *, clock: Clock) -> Services:
             settings.database_url, ledger=LedgerSigner(register.ledger_origin, keys.seed("checkpoint"))
         ),
         register=register,
-        agreement=in_force,
+        agreements=Agreements(anchor, register, engine, clock),
         engine=engine,
         keys=keys,
         key_lists=KeyLists(settings.deployment_folder, register, clock),
@@ -97,35 +113,49 @@ def compose(settings: Settings, *, clock: Clock) -> Services:
     )
 
 
-def _engine(settings: Settings, in_force: SignedAgreement) -> PolicyEngine:
+def _engine(settings: Settings, anchor: SignedAgreement) -> VersionedEngine:
     # Each is imported only where it is used: one brings a compiler, the other a second HTTP stack.
     if settings.policy_engine == "wasm":
         from gateway.policy.wasm import WasmEngine
 
-        return WasmEngine.load(settings.policies_folder / "build", settings.policies_folder, in_force)
+        return WasmEngine.load(settings.policies_folder / "build", settings.policies_folder, anchor)
     from gateway.policy.bundle import bundle_of
     from gateway.policy.opa import OpaEngine, tls_context
 
     files = (settings.opa_ca_file, settings.opa_certificate_file, settings.opa_key_file)
     return OpaEngine(
         settings.opa_url,
-        revision=bundle_of(settings.policies_folder, {in_force.digest: in_force.data}).revision,
+        bundle_of(settings.policies_folder, {anchor.digest: anchor.data}),
         tls=tls_context(*files) if any(files) else None,
     )
 
 
 @asynccontextmanager
 async def _lifespan(services: Services) -> AsyncIterator[None]:
-    dispatcher = Dispatcher(services)
+    dispatcher, following = Dispatcher(services), None
     try:
-        await refuse_another_bundle(services.engine)
-        await services.store.write(lambda tx: parties.ensure_parties(tx, services.register))
+        await services.agreements.begin(services)
+        _require_answers(services)
+        following = asyncio.create_task(services.agreements.run(services))
         await dispatcher.keep_serials()
         dispatcher.start()
         yield
     finally:
         await dispatcher.stop()
+        if following is not None:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
         await services.sources.close()
         if isinstance(services.engine, RemotePolicy):
             await services.engine.close()
         services.store.close()
+
+
+def _require_answers(services: Services) -> None:
+    """Raise Unavailable, in production, while a legal question of the agreement in force has no answer."""
+    unanswered = services.agreement.unanswered
+    if services.settings.profile == "production" and unanswered:
+        # Whoever reads why it does not start reads which; the names are the agreement's, and public.
+        cause = f"the agreement in force has open questions without an answer: {', '.join(unanswered)}"
+        _log.error("not_started", reason=cause)
+        raise Unavailable("policy_unavailable", cause=cause)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 from gateway import exchange_ends, exchange_records, facts, receipts, release
 from gateway import exchange_recording as recording
 from gateway.errors import Refused, SourceTrouble, Unavailable
-from gateway.exchange_recording import FactsChanged
+from gateway.facts import FactsChanged
 from gateway.limits import SMALL_BYTES
 from gateway.policy.asking import ask_policy
 from gateway.policy.wording import refusal_sentence
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from gateway.services import Services
     from gateway.stages import SubmittedRequest
 
-# A decision whose facts changed before it was recorded is made anew this often, then given up.
-_ATTEMPTS = 2
+# A decision whose facts changed before it was recorded is made anew until this many were, then given up.
+_ATTEMPTS = 3
 
 Outcome = TypeVar("Outcome")
 
@@ -50,26 +50,33 @@ async def ask(services: Services, request: SubmittedRequest) -> Exchange | Deliv
         return retried
     require_fresh(request, services.clock())
 
+    for attempt in range(_ATTEMPTS):
+        # The version of the agreement whose instant has come is in force before anything is decided.
+        await services.agreements.keep_up(services, anew=attempt > 0)
+        with suppress(FactsChanged):
+            return await _decide(services, request)
+    raise Unavailable("facts_changing", retry_after_seconds=1)
+
+
+async def _decide(services: Services, request: SubmittedRequest) -> Exchange | Delivery:
     # 1 What the agreement alone refuses, before anything is looked up about anyone.
-    now = services.clock()
+    now, footing = services.clock(), facts.footing_without_facts(services)
     asked = facts.question_without_facts(services, request, now=now)
     refusal = await services.allowed.refusal(services.engine, asked)
     if refusal is not None:
-        return await recording.refuse_by_agreement(services, request, refusal, now=now)
-
-    for _ in range(_ATTEMPTS):
-        # 2 Facts, in one snapshot.
-        now = services.clock()
-        known = await services.store.look_up(lambda conn: facts.gather_for_request(conn, services, request))
-        # 3 Policy.
-        verdict = await ask_policy(services.engine, facts.question(known, request, now=now))
-        if verdict.refusal is not None:
-            return await recording.refuse_by_agreement(services, request, verdict.refusal, now=now)
-        # 4 Record: the decision stands only if no fact changed meanwhile. Then forward.
-        with suppress(FactsChanged):
-            exchange = await recording.record_decision(services, request, Decided(known, verdict), now=now)
-            return await _forward(services, exchange, _pass_on)
-    raise Unavailable("facts_changing", retry_after_seconds=1)
+        return await recording.refuse_by_agreement(services, request, refusal, footing, now=asked.now)
+    # 2 Facts, in one snapshot.
+    now = services.clock()
+    known = await services.store.look_up(lambda conn: facts.gather_for_request(conn, services, request))
+    # 3 Policy.
+    asked = facts.question(services, known, request, now=now)
+    verdict = await ask_policy(services.engine, asked)
+    if verdict.refusal is not None:
+        footing = known.footing
+        return await recording.refuse_by_agreement(services, request, verdict.refusal, footing, now=asked.now)
+    # 4 Record: the decision stands only if no fact changed meanwhile. Then forward.
+    exchange = await recording.record_decision(services, request, Decided(known, verdict), now=asked.now)
+    return await _forward(services, exchange, _pass_on)
 
 
 async def forward(services: Services, exchange: Exchange) -> Exchange:
@@ -168,13 +175,13 @@ async def hand_over(services: Services, exchange: Exchange) -> Delivery:
         exchange = await _present(services, exchange.id)
     if exchange.state != "answered":
         return await _without_content(services, exchange)
-    for _ in range(_ATTEMPTS):
-        # 5 Check again, with fresh facts; keep only what is permitted now …
-        now = services.clock()
-        permit = await release.recheck(services, exchange, now=now)
-        leaving = release.minimise(await _held(services, exchange, permit), permit)
-        # … and one transaction proves that no fact changed, and records what leaves.
+    for attempt in range(_ATTEMPTS):
+        await services.agreements.keep_up(services, anew=attempt > 0)
         with suppress(FactsChanged):
+            # 5 Check again, with fresh facts; keep only what is permitted now …
+            permit = await release.recheck(services, exchange, now=services.clock())
+            leaving = release.minimise(await _held(services, exchange, permit), permit)
+            # … and one transaction proves that no fact changed, and records what leaves.
             recorded = await recording.record_hand_over(services, exchange, leaving)
             # 6 Answer: after COMMIT.
             return _delivery(services, exchange, leaving, recorded)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import rfc8785
 
 from gateway import clients, consents, exchange_records, facts, orders, receipts
+from gateway.facts import FactsChanged
 from gateway.ledger.entry import Kind, Recorded
 from gateway.stages import Exchange
 from gateway.vault import new_id
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from gateway.policy.port import CategoryDecision, Refusal
     from gateway.release import Release
     from gateway.services import Services
-    from gateway.stages import Decided, State, SubmittedRequest
+    from gateway.stages import Decided, Footing, State, SubmittedRequest
     from gateway.storage.unit_of_work import Transaction
 
 # The first try to send an order is the caller's own. The dispatcher keeps off for as long as that may take,
@@ -27,20 +28,24 @@ if TYPE_CHECKING:
 _FIRST_SEND_GRACE_SECONDS = 5
 
 
-class FactsChanged(Exception):
-    """Between reading the facts and recording on them one of them changed: nothing was written."""
-
-
 async def refuse_by_agreement(
-    services: Services, request: SubmittedRequest, refusal: Refusal, *, now: int
+    services: Services, request: SubmittedRequest, refusal: Refusal, footing: Footing, *, now: int
 ) -> Exchange:
-    """Record a refusal that rests on the agreement alone and tells nothing about any client."""
-    exchange = replace(_new(services, request, "refused", now=now), failure=refusal.code)
+    """Record a refusal that rests on the agreement alone and tells nothing about any client.
+
+    Raises FactsChanged where that is not the agreement any more, or not how it was signed.
+    """
+    exchange = replace(_new(services, request, "refused", footing, now=now), failure=refusal.code)
     said = receipts.detail(exchange, (), {}, now=now, refusal=refusal.code, paragraph=refusal.paragraph)
 
     def write(tx: Transaction) -> Exchange:
         taken = _claimed(tx, request, exchange, now=now)
-        return taken or _store(tx, services, request, exchange, Kind.REQUEST_REFUSED, said)
+        if taken is not None:
+            return taken
+        at = services.clock()
+        if not facts.still_stand(tx.conn, services, replace(footing, client_id=None), at=at):
+            raise FactsChanged
+        return _store(tx, services, request, exchange, Kind.REQUEST_REFUSED, said, at=at)
 
     return await services.store.write(write)
 
@@ -49,7 +54,7 @@ async def record_decision(
     services: Services, request: SubmittedRequest, decided: Decided, *, now: int
 ) -> Exchange:
     """Write exchange, order and ledger entry in one transaction, or raise FactsChanged."""
-    exchange = _new(services, request, _state_of(decided), now=now)
+    exchange = _new(services, request, _state_of(decided), decided.facts.footing, now=now)
     decisions: tuple[CategoryDecision, ...] = ()
     client = decided.facts.client
     if exchange.state != "nothing_to_share" and client is not None:
@@ -73,9 +78,10 @@ async def record_decision(
         if taken is not None:
             return taken
         at = services.clock()
-        if not facts.still_stand(tx.conn, decided.facts.footing) or not decided.holds(at):
+        footing = decided.facts.footing
+        if not facts.still_stand(tx.conn, services, footing, at=at) or not decided.holds(at):
             raise FactsChanged
-        stored = _store(tx, services, request, exchange, _DECISION[exchange.state], said)
+        stored = _store(tx, services, request, exchange, _DECISION[exchange.state], said, at=at)
         if stored.state == "forwarded":
             longest = services.settings.source_limits.longest_call_seconds
             orders.queue_order(tx.conn, stored, not_before=at + longest + _FIRST_SEND_GRACE_SECONDS)
@@ -143,10 +149,11 @@ def _hand_over(tx: Transaction, services: Services, exchange: Exchange, leaving:
     at = services.clock()
     if exchange.state != "answered":
         raise FactsChanged
-    if not facts.still_stand(tx.conn, permit.footing) or not permit.holds(at):
+    if not facts.still_stand(tx.conn, services, permit.footing, at=at) or not permit.holds(at):
         raise FactsChanged
     said = receipts.detail(
-        exchange,
+        # By the version under which it leaves: the order may have been made under the one before.
+        replace(exchange, agreement_digest=permit.footing.agreement_digest),
         permit.decisions,
         permit.facts.consent_names,
         now=at,
@@ -194,7 +201,9 @@ _HANDED_OVER: dict[State, Kind] = {
 }
 
 
-def _new(services: Services, request: SubmittedRequest, state: State, *, now: int) -> Exchange:
+def _new(
+    services: Services, request: SubmittedRequest, state: State, footing: Footing, *, now: int
+) -> Exchange:
     owner = facts.number_owner(request.client, request.source)
     return Exchange(
         id=new_id(),
@@ -208,7 +217,7 @@ def _new(services: Services, request: SubmittedRequest, state: State, *, now: in
         subject=services.vault.subject(request.client.scheme.value, owner, request.client.value),
         client_id=None,
         state=state,
-        agreement_digest=services.agreement.digest,
+        agreement_digest=footing.agreement_digest,
         ordered={},
         order_jws=None,
         order_digest=None,
@@ -240,8 +249,10 @@ def _store(
     exchange: Exchange,
     kind: Kind,
     said: Mapping[str, Json],
+    *,
+    at: int,
 ) -> Exchange:
-    recorded = receipts.note(tx, services, exchange, kind, said, now=services.clock())
+    recorded = receipts.note(tx, services, exchange, kind, said, now=at)
     stored = replace(exchange, ledger_index=recorded.index)
     exchange_records.insert_exchange(tx.conn, stored)
     return stored

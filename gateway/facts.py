@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, bindparam, exists, select
+from sqlalchemy import Connection, bindparam, exists, or_, select
 
 from adapters.protocol import ClientIdentifier, Scheme
 from consent import repository
@@ -19,6 +19,7 @@ from gateway.storage.tables import clients as clients_table
 from gateway.storage.tables import gateway_state, parties
 
 if TYPE_CHECKING:
+    from gateway.agreement_held import SignedBy
     from gateway.clients import ClientRef
     from gateway.policy.port import ConsentFact
     from gateway.services import Services
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 # Built once: to build a statement costs several times what it costs to run it.
 _STANDING = select(
     gateway_state.c.party_epoch,
+    gateway_state.c.agreement_digest,
     *(
         select(parties.c.status).where(parties.c.id == bindparam(who)).scalar_subquery().label(who)
         for who in ("requester", "source")
@@ -35,12 +37,23 @@ _STANDING = select(
 _SAME_STATE = select(gateway_state.c.id).where(
     gateway_state.c.party_epoch == bindparam("party_epoch"),
     gateway_state.c.agreement_digest == bindparam("agreement_digest"),
+    # Once the instant of the next version has come, nothing is recorded under this one: from here on another
+    # gateway may, under the next. A version that is not loaded here is waited for by none.
+    or_(
+        gateway_state.c.next_agreement_at.is_(None),
+        gateway_state.c.next_agreement_at > bindparam("at"),
+        gateway_state.c.next_agreement_digest == bindparam("passed_over"),
+    ),
 )
 _SAME_CLIENT_TOO = _SAME_STATE.where(
     exists().where(
         clients_table.c.id == bindparam("client_id"), clients_table.c.revision == bindparam("revision")
     )
 )
+
+
+class FactsChanged(Exception):
+    """What was read is not, or no longer, what a decision may be recorded on: nothing was written."""
 
 
 def number_owner(identifier: ClientIdentifier, source: str) -> str:
@@ -84,22 +97,28 @@ def gather_for_hand_over(conn: Connection, services: Services, exchange: Exchang
     return facts
 
 
-def still_stand(conn: Connection, footing: Footing) -> bool:
+def still_stand(conn: Connection, services: Services, footing: Footing, *, at: int) -> bool:
     """Compare every version that a decision stands on, in one statement, under the ledger's lock."""
-    versions = {"party_epoch": footing.party_epoch, "agreement_digest": footing.agreement_digest}
+    versions = {
+        "party_epoch": footing.party_epoch,
+        "agreement_digest": footing.agreement_digest,
+        "at": at,
+        "passed_over": services.agreements.passed_over,
+    }
     if footing.client_id is None:
         return conn.execute(_SAME_STATE, versions).first() is not None
     client = {"client_id": footing.client_id, "revision": footing.revision}
     return conn.execute(_SAME_CLIENT_TOO, {**versions, **client}).first() is not None
 
 
-def question(facts: Facts, request: SubmittedRequest | Exchange, *, now: int) -> Question:
+def question(services: Services, facts: Facts, request: SubmittedRequest | Exchange, *, now: int) -> Question:
     """Put the facts to policy: ids, enums and integers that the server built, never the caller's bytes."""
     requester = request.requester if hasattr(request, "requester") else request.party
     role = request.worker_role if hasattr(request, "worker_role") else request.worker.role.value
+    digest = facts.footing.agreement_digest
     return Question(
-        now=now,
-        agreement=facts.footing.agreement_digest,
+        now=services.agreements.moment(digest, now),
+        agreement=digest,
         founding_signed=facts.signed.founding,
         requester=requester,
         requester_status=facts.requester_status,
@@ -119,10 +138,12 @@ def question(facts: Facts, request: SubmittedRequest | Exchange, *, now: int) ->
 
 def question_without_facts(services: Services, request: SubmittedRequest, *, now: int) -> Question:
     """Ask what the agreement alone says, before anything is looked up about anyone."""
-    signed = _signed(services, request.party, request.source)
+    seen = services.agreements.seen
+    signed = _signed(seen.signed, request.party, request.source)
+    digest = seen.in_force.digest
     return Question(
-        now=now,
-        agreement=services.agreement.digest,
+        now=services.agreements.moment(digest, now),
+        agreement=digest,
         founding_signed=signed.founding,
         requester=request.party,
         requester_status="active",
@@ -140,6 +161,12 @@ def question_without_facts(services: Services, request: SubmittedRequest, *, now
     )
 
 
+def footing_without_facts(services: Services) -> Footing:
+    """Say what that question stands on: what this gateway saw of the agreement last."""
+    seen = services.agreements.seen
+    return Footing(None, 0, seen.state.epoch, seen.in_force.digest)
+
+
 def _gather(
     conn: Connection,
     services: Services,
@@ -153,36 +180,38 @@ def _gather(
     only: set[str] | None = None,
 ) -> Facts:
     standing = conn.execute(_STANDING, {"requester": requester, "source": source}).one()
+    agreement = services.agreements.deciding(standing.agreement_digest)
+    if agreement is None:
+        # Another gateway brought it into force, and we have not looked since; or it is none.
+        raise FactsChanged
+    by = services.agreements.standing(conn, agreement.digest, standing.party_epoch)
     client_id = "" if client is None else client.id
     involvement = cases.involvement(conn, client_id, requester, *worker)
     held: tuple[ConsentFact, ...] = ()
     partners: tuple[str, ...] = ()
     if client is not None:
         held = consents.consent_facts(conn, client_id, purpose, source, requester, categories, only=only)
-        partners = services.agreement.listed_partners(cases.partners(conn, client_id))
+        partners = agreement.listed_partners(cases.partners(conn, client_id))
     return Facts(
         footing=Footing(
             client_id=client_id or None,
             revision=0 if client is None else client.revision,
             party_epoch=standing.party_epoch,
-            # Ours, not the database's: a replica that was left behind with another agreement decides nothing.
-            agreement_digest=services.agreement.digest,
+            agreement_digest=agreement.digest,
         ),
         client=client,
         involvement=involvement,
         requester_status=standing.requester or "unknown",
         source_status=standing.source or "unknown",
-        signed=_signed(services, requester, source),
+        signed=_signed(by, requester, source),
         consents=held,
         partners=partners,
         consent_names=_names_of(conn, services, requester, held),
     )
 
 
-def _signed(services: Services, requester: str, source: str) -> Signed:
-    by = services.agreement.signed_by
-    founding = frozenset(services.agreement.terms.founding_set) <= by
-    return Signed(founding=founding, requester=requester in by, source=source in by)
+def _signed(by: SignedBy, requester: str, source: str) -> Signed:
+    return Signed(founding=by.founding, requester=requester in by.parties, source=source in by.parties)
 
 
 def _names_of(

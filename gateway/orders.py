@@ -80,7 +80,7 @@ def make(
         exchange=exchange.id,
         now=now,
         exp=exchange.expires_at,
-        agreement=services.agreement.digest,
+        agreement=exchange.agreement_digest,
         purpose=request.purpose,
         recipient=request.party,
         categories=[

@@ -147,10 +147,10 @@ def keep_serials(tx: Transaction, seen: Mapping[str, int]) -> dict[str, int]:
 
 
 def ensure_parties(tx: Transaction, register: Register) -> None:
-    """Give every party of the register a row, active at first, and note which agreement is in use.
+    """Give every party of the register a row, active at first, and a new database its agreement.
 
-    Leaves the status of parties that have a row. A change of agreement or a new party raises the
-    party epoch, so that every permit and cached token made before is looked at again.
+    Leaves the status of parties that have a row. A new party raises the party epoch, so that every permit
+    and cached token made before is looked at again.
     """
     known = set(tx.conn.scalars(select(parties.c.id)))
     new = sorted(set(register.parties) - known - {"gateway"})
@@ -163,10 +163,8 @@ def ensure_parties(tx: Transaction, register: Register) -> None:
         ),
         {"digest": register.agreement_digest},
     )
-    before = tx.conn.execute(select(gateway_state.c.agreement_digest)).scalar_one()
-    if new or before != register.agreement_digest:
-        tx.conn.execute(update(gateway_state).values(agreement_digest=register.agreement_digest))
-        _raise_epoch(tx)
+    if new:
+        raise_epoch(tx)
 
 
 def standing(conn: Connection, party: str) -> Standing:
@@ -180,13 +178,14 @@ def set_status(tx: Transaction, vault: Vault, party: str, status: str, *, now: i
     changed = tx.conn.execute(update(parties).where(parties.c.id == party).values(status=status))
     if changed.rowcount != 1:
         raise InputRefused("unknown_party")
-    _raise_epoch(tx)
+    raise_epoch(tx)
     kind = Kind.PARTY_RESTORED if status == "active" else Kind.PARTY_SUSPENDED
     said: dict[str, Json] = {"party": party, "at": now}
     return record(tx, kind=kind, detail=said, key=vault.party_key(party), now=now, party_id=party).index
 
 
-def _raise_epoch(tx: Transaction) -> None:
+def raise_epoch(tx: Transaction) -> None:
+    """Have every permit and remembered token that was made before looked at again."""
     tx.conn.execute(update(gateway_state).values(party_epoch=gateway_state.c.party_epoch + 1))
 
 

@@ -106,7 +106,7 @@ class Release:
 async def recheck(services: Services, exchange: Exchange, *, now: int) -> ReleasePermit:
     """Ask policy again with fresh facts; a category keeps its permission only on its ordered ground."""
     fresh = await services.store.look_up(lambda conn: facts.gather_for_hand_over(conn, services, exchange))
-    verdict = await ask_policy(services.engine, facts.question(fresh, exchange, now=now))
+    verdict = await ask_policy(services.engine, facts.question(services, fresh, exchange, now=now))
     decisions = tuple(_on_ordered_ground(decision, exchange) for decision in verdict.decisions)
     return ReleasePermit(
         exchange_id=exchange.id,

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from adapters.kit.keys import Keystore
     from adapters.kit.register import Register
     from gateway.agreement import Agreement
+    from gateway.agreements import Agreements
     from gateway.arrivals import Arrivals
     from gateway.clock import Clock
     from gateway.limits import Room
@@ -33,7 +34,7 @@ class Services:
     vault: Vault
     store: Store
     register: Register
-    agreement: Agreement
+    agreements: Agreements
     engine: PolicyEngine
     keys: Keystore
     key_lists: KeyLists
@@ -41,6 +42,11 @@ class Services:
     arrivals: Arrivals
     room: Room
     allowed: Allowed = field(default_factory=Allowed)
+
+    @property
+    def agreement(self) -> Agreement:
+        """Return the version in force by our clock; a decision stands on the one read with its facts."""
+        return self.agreements.in_force
 
 
 def services(request: Request) -> Services:

@@ -4,7 +4,7 @@ import copy
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import Connection
 
@@ -15,11 +15,13 @@ from adapters.protocol import Category, ClientIdentifier, Role, Scheme, Worker
 from consent.model import AgeGroup, Decision, Method, TeachBack
 from gateway import cases, clients, consents
 from gateway.agreement import Agreement, check
+from gateway.agreements import Agreements
 from gateway.cases import CaseView, Opening
 from gateway.consent_proposals import Proposal
 from gateway.consent_records import ConsentView
 from gateway.http.evidence import EvidenceBody, NoticeBody
 from gateway.oauth.resource import Caller
+from gateway.policy.port import VersionedEngine
 from gateway.services import Services
 
 T = TypeVar("T")
@@ -86,7 +88,13 @@ class Gate:
         signed = SignedAgreement(
             agreement_digest(document), document, self.services.agreement.signed_by | {"gemeente-amsterdam"}
         )
-        self.services = replace(self.services, agreement=Agreement(signed, check(document)))
+        self.comes_under(Agreement(signed, check(document)))
+
+    def comes_under(self, agreement: Agreement) -> None:
+        """Let this version be the one that the gateway started with."""
+        parts = self.services
+        begun = Agreements(agreement, parts.register, cast("VersionedEngine", parts.engine), parts.clock)
+        self.services = replace(parts, agreements=begun)
 
     async def reads(self, work: Callable[[Connection], T]) -> T:
         return await self.services.store.read(work)

@@ -241,11 +241,7 @@ async def test_an_agreement_may_let_consents_last_less_long(gate: Gate) -> None:
     assert (await gate.records(valid_until=longest)).state is State.PENDING
     agreement = gate.services.agreement
     shorter = agreement.terms.consent.model_copy(update={"max_months": 6})
-    gate.services = dataclasses.replace(
-        gate.services,
-        agreement=dataclasses.replace(
-            agreement, terms=agreement.terms.model_copy(update={"consent": shorter})
-        ),
-    )
+    terms = agreement.terms.model_copy(update={"consent": shorter})
+    gate.comes_under(dataclasses.replace(agreement, terms=terms))
     assert await refusal(gate, valid_until=longest) == "invalid_input"
     assert (await gate.records(valid_until=months_later(gate.now, 6))).state is State.PENDING

@@ -7,13 +7,17 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+from adapters.kit.register import sign_withdrawal
 from adapters.kit.session import Response
 from adapters.protocol import Category, ClientIdentifier, Role, Worker
 from gateway.cli.world import IND, PURPOSE, VW, worker_of
 from gateway.limits import SourceLimits
+from gateway.parties import raise_epoch
 from gateway.policy.port import PolicyEngine, Question, Verdict
 from gateway.sources import Sources
+from gateway.storage.agreement_tables import agreement_signatures
 from gateway.storage.tables import gateway_state
+from gateway.storage.unit_of_work import Transaction
 from tests.integration.promises.people import someone
 from tests.integration.town import Town
 
@@ -133,7 +137,7 @@ def without_key_list(party: str) -> Removal:
 
 @asynccontextmanager
 async def left_behind(call: Call) -> AsyncIterator[None]:
-    """Let another replica bring another agreement into force in the shared database."""
+    """Let the shared database say that an agreement is in force which this gateway knows nothing of."""
     services = call.place.services
 
     async def bring(digest: str) -> None:
@@ -160,14 +164,14 @@ async def source_gone(call: Call) -> AsyncIterator[None]:
         call.place.replace_services(whole)
 
 
-class At:
-    """The real engine, asked about another moment."""
+class Asked:
+    """The real engine, asked about another moment, or told less."""
 
-    def __init__(self, engine: PolicyEngine, now: int) -> None:
-        self._engine, self._now = engine, now
+    def __init__(self, engine: PolicyEngine, **changes: Any) -> None:
+        self._engine, self._changes = engine, changes
 
     async def decide(self, question: Question) -> Verdict:
-        return await self._engine.decide(replace(question, now=self._now))
+        return await self._engine.decide(replace(question, **self._changes))
 
 
 class Saying:
@@ -184,23 +188,28 @@ def fails(_: Verdict) -> Verdict:
     raise RuntimeError("no answer")
 
 
-def unsigned_by(party: str, *, founder: bool) -> Removal:
-    """Let the gateway know of one signature less under the agreement in force."""
+def unsigned_by(party: str) -> Removal:
+    """Have a party take its signature under the agreement back, and forget that it did."""
 
     @asynccontextmanager
     async def removed(call: Call) -> AsyncIterator[None]:
-        whole = call.place.services
-        signed = whole.agreement.signed
-        less = replace(signed, signed_by=signed.signed_by - frozenset({party}))
-        terms = whole.agreement.terms
-        founding = set(terms.founding_set) | {party} if founder else set(terms.founding_set) - {party}
-        terms = terms.model_copy(update={"founding_set": sorted(founding)})
-        call.place.replace_services(
-            replace(whole, agreement=replace(whole.agreement, signed=less, terms=terms))
-        )
+        services, place = call.place.services, call.place
+        digest, now = services.agreement.digest, place.clock()
+        key = place.deployment[party].keystore().signing("identity")
+        withdrawal = sign_withdrawal(key=key, party=party, digest=digest, now=now + 1)
+        mine = agreement_signatures.update().filter_by(digest=digest, party_id=party)
+
+        async def write(**values: Any) -> None:
+            def work(tx: Transaction) -> None:
+                tx.conn.execute(mine.values(**values))
+                raise_epoch(tx)
+
+            await services.store.write(work)
+
+        await write(withdrawal=withdrawal, withdrawn_at=now + 1)
         try:
             yield
         finally:
-            call.place.replace_services(whole)
+            await write(withdrawal=None, withdrawn_at=None)
 
     return removed

@@ -20,7 +20,7 @@ from tests.integration.promises.removals import (
     JURIST,
     MANAGER,
     NAMES,
-    At,
+    Asked,
     Call,
     Removal,
     Saying,
@@ -43,23 +43,23 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 AFTER_THE_AGREEMENT = 1_924_992_000
 REMOVALS: dict[str, tuple[Removal, int, str]] = {
     "the agreement, over": (
-        with_engine(lambda engine, _: At(engine, AFTER_THE_AGREEMENT)),
+        with_engine(lambda engine, _: Asked(engine, now=AFTER_THE_AGREEMENT)),
         403,
         "agreement_not_in_force",
     ),
-    "the agreement, replaced elsewhere": (left_behind, 503, "facts_changing"),
+    "the agreement, replaced elsewhere": (left_behind, 503, "policy_unavailable"),
     "the requester's signature under the agreement": (
-        unsigned_by(VW, founder=False),
+        with_engine(lambda engine, _: Asked(engine, requester_signed=False)),
         403,
         "agreement_not_signed",
     ),
     "the source's signature under the agreement": (
-        unsigned_by(IND, founder=False),
+        with_engine(lambda engine, _: Asked(engine, source_signed=False)),
         403,
         "agreement_not_signed",
     ),
     "the signature of one of the founding set": (
-        unsigned_by("askv", founder=True),
+        unsigned_by("askv"),
         403,
         "agreement_not_in_force",
     ),
