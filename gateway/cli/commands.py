@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from gateway.cli import agreement, case, consent, demo, ledger, operate, policy, request, serve, up
+from gateway.cli import agreement, case, consent, demo, explain, ledger, operate, policy, request, serve, up
 
 app = typer.Typer(
     name="poort",
@@ -19,7 +19,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"max_content_width": 100},
 )
-app.command("demo", short_help="See the main job, nine steps, on real processes.")(demo.demo)
+app.command("demo", short_help="See the main job, ten steps, on real processes.")(demo.demo)
 app.command("up", short_help="Keep the whole stack running on this machine, to try it.")(up.up)
 app.command("provision", short_help="Make keys, register and signed agreement, for containers.")(
     up.provision_only
@@ -31,5 +31,8 @@ app.add_typer(consent.app, name="consent")
 app.add_typer(case.app, name="case")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(agreement.app, name="agreement")
+policy.app.command("explain", short_help="Say why: rule, article, consent, what would change it.")(
+    explain.explain
+)
 app.add_typer(policy.app, name="policy")
 app.add_typer(serve.app, name="serve")
