@@ -1,9 +1,12 @@
-"""A gateway that decides by an OPA server: ready with it, not ready without, not started beside another."""
+"""A gateway that decides by an OPA server: ready with it, not ready without, and what it offers to it."""
 
+import gzip
+import io
 import json
 import os
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,13 +16,16 @@ import pytest
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
+from adapters.kit import jose
+from adapters.kit.register import verify_key_list
 from gateway.app import create_app
 from gateway.cli.processes import choose_addresses
 from gateway.cli.provision import Deployment, gateway_environment, provision
 from gateway.http.health import SHARED_SECONDS
-from gateway.policy.bundle import BundleRefused, bundle_of
+from gateway.http.policy_bundle import MEDIA_TYPE
+from gateway.policy.bundle import KEY_USE, PATH, SIGNATURE_TYP, archive_in, bundle_of
 from gateway.policy.opa import OpaMisconfigured
-from gateway.policy.port import BundleDiffers
+from gateway.policy.port import PolicyBuildRefused
 from gateway.settings import Settings
 from tests.contract.test_policy_matrix import POLICIES
 from tests.integration.policy.server import Opas
@@ -51,13 +57,14 @@ def settings(deployment: Deployment, folder: Path, **changes: object) -> Setting
         "keys_passphrase": SecretStr(holder.passphrase),
         "deployment_folder": holder.deployment_folder,
         "policy_engine": "opa",
+        "profile": "demo",
     }
     return Settings.model_validate({**usual, **changes})
 
 
 @contextmanager
-def gateway(deployment: Deployment, folder: Path, url: str) -> Iterator[TestClient]:
-    with TestClient(create_app(settings(deployment, folder, opa_url=url))) as client:
+def gateway(deployment: Deployment, folder: Path, url: str, **changes: object) -> Iterator[TestClient]:
+    with TestClient(create_app(settings(deployment, folder, opa_url=url, **changes))) as client:
         yield client
 
 
@@ -89,8 +96,8 @@ def test_a_gateway_that_starts_before_its_opa_waits_for_it(
             assert client.get("/readyz").status_code == 200
 
 
-def test_no_gateway_starts_beside_an_opa_with_another_bundle(
-    own: Deployment, opas: Opas, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+def test_a_gateway_beside_an_opa_with_other_policies_decides_nothing_and_offers_its_own(
+    own: Deployment, opas: Opas, tmp_path: Path
 ) -> None:
     bundle_from_the_command_line(own, tmp_path / "opa")
     policies = tmp_path / "policies"
@@ -98,14 +105,54 @@ def test_no_gateway_starts_beside_an_opa_with_another_bundle(
     for source in POLICIES.glob("*.rego"):
         (policies / source.name).write_bytes(source.read_bytes())
     with opas.started(tmp_path / "opa" / "opa.json") as opa:
-        with TestClient(
-            create_app(settings(own, tmp_path, opa_url=opa.url, policies_folder=policies))
-        ) as same:
+        with gateway(own, tmp_path, opa.url, policies_folder=policies) as same:
             assert same.get("/readyz").status_code == 200
+            first = same.get(PATH).headers["ETag"]
         (policies / "terms.rego").write_text((policies / "terms.rego").read_text() + "\n# changed\n")
-        changed = create_app(settings(own, tmp_path, opa_url=opa.url, policies_folder=policies))
-        with pytest.raises(BundleDiffers), TestClient(changed):
-            pass
+        with gateway(own, tmp_path, opa.url, policies_folder=policies) as changed:
+            beside = changed.get("/readyz")
+            assert (beside.status_code, beside.json()["code"]) == (503, "policy_unavailable")
+            offered = changed.get(PATH)
+    assert offered.headers["ETag"] != first
+    archive_in(tmp_path / "opa").write_bytes(offered.content)
+    with (
+        opas.started(tmp_path / "opa" / "opa.json") as opa,
+        gateway(own, tmp_path, opa.url, policies_folder=policies) as changed,
+    ):
+        assert changed.get("/readyz").status_code == 200
+
+
+def test_the_bundle_is_offered_to_anyone_under_its_revision(own: Deployment, tmp_path: Path) -> None:
+    with gateway(own, tmp_path, "http://127.0.0.1:9") as client:
+        whole = client.get(PATH)
+        tag = whole.headers["ETag"]
+        assert (whole.status_code, whole.headers["Content-Type"]) == (200, MEDIA_TYPE)
+        assert client.get(PATH).content == whole.content  # packed and signed once
+        for known in (tag, f'"other", {tag}'):
+            same = client.get(PATH, headers={"If-None-Match": known})
+            assert (same.status_code, same.content, same.headers["ETag"]) == (304, b"", tag)
+        for other in ('"other"', tag.replace("sha-256", "sha-257"), tag.removeprefix("W/"), "*"):
+            assert client.get(PATH, headers={"If-None-Match": other}).status_code == 200
+        assert client.get(f"{PATH}?agreement=other").status_code == 400
+        assert client.post(PATH).status_code == 405
+        services = client.app.state.services  # type: ignore[attr-defined]
+        register, now = services.register, services.clock()
+        keys = verify_key_list(services.key_lists.compact("gateway"), "gateway", register, now)
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(whole.content))) as tar:
+        read = {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
+    (signature,) = json.loads(read[".signatures.json"])["signatures"]
+    claims = jose.verify(signature, keys.keys(KEY_USE, now), SIGNATURE_TYP)
+    assert claims["iss"] == register.issuer
+    assert tag == f'W/"{json.loads(read[".manifest"])["revision"]}"'
+    assert list(json.loads(read["data.json"])["agreements"]) == [services.agreement.digest]
+
+
+def test_a_gateway_that_decides_by_itself_has_no_bundle_to_offer(own: Deployment, tmp_path: Path) -> None:
+    with gateway(own, tmp_path, "http://127.0.0.1:9") as client:
+        assert client.get(PATH).status_code == 200
+    with gateway(own, tmp_path, "", policy_engine="wasm") as client:
+        refused = client.get(PATH)
+    assert (refused.status_code, refused.json()["code"]) == (404, "not_found")
 
 
 @pytest.mark.parametrize(
@@ -140,9 +187,9 @@ def test_no_bundle_without_policies(own: Deployment, tmp_path: Path) -> None:
     signed = agreement.load(folder, Register.load(folder), int(time.time())).signed
     held = {signed.digest: signed.data}
     assert bundle_of(POLICIES, held).revision
-    with pytest.raises(BundleRefused):
+    with pytest.raises(PolicyBuildRefused):
         bundle_of(tmp_path, held)
-    with pytest.raises(BundleRefused):
+    with pytest.raises(PolicyBuildRefused):
         bundle_of(POLICIES, {})
 
 
@@ -171,7 +218,7 @@ def test_the_demo_tells_its_story_on_an_opa(opa_binary: str, tmp_path: Path) -> 
     told = demo(opa_binary)
     assert told.returncode == 0, told.stdout + told.stderr
     assert json.loads(told.stdout)["completed"] is True
-    assert (tmp_path / "demo" / "opa" / "bundle.tar.gz").is_file()
+    assert (tmp_path / "demo" / "opa" / "opa.json").is_file()
     missing = demo(str(tmp_path / "nowhere"))
     assert missing.returncode == 1
     assert "There is no OPA at" in missing.stderr
