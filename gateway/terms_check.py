@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from adapters.protocol import BASELINE, SPECIAL, Category
 from gateway.terms import ONLY_BY_STATUTE, Terms
+from gateway.terms_characters import unseen
 from gateway.terms_rules import findings_of_rule
 from gateway.terms_sentences import AgreementInvalid, Fault, Finding, at, faults, finding_of
 
@@ -99,6 +100,7 @@ def _findings(terms: Terms) -> Iterator[Finding]:
     yield from _articles(terms)
     for place, rule in terms.each_rule():
         yield from findings_of_rule(terms, place, rule)
+    yield from unseen(terms.model_dump(by_alias=True))
 
 
 def _whole(terms: Terms) -> Iterator[Finding]:

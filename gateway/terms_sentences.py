@@ -140,7 +140,8 @@ def _part(step: str, language: Language) -> str:
 
 
 def _shortened(step: object) -> str:
-    text = " ".join(str(step).split())
+    # A key that should not be there may hold anything, also what moves a terminal's cursor.
+    text = "".join(one if one.isprintable() else "�" for one in " ".join(str(step).split()))
     return text if len(text) <= _KEY_CHARACTERS else f"{text[:_KEY_CHARACTERS]}…"
 
 

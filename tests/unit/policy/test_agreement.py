@@ -139,6 +139,21 @@ def rule(place: str, **changes: object) -> dict[str, Any]:
         ("rules.legal_screening", 1, "Regel juridische screening: moet een blok met onderdelen zijn."),
         # The whole.
         ("valid_until", DATA["valid_from"], "Geldig tot: de overeenkomst eindigt voor zij begint."),
+        (
+            "title.nl",
+            "Delen \u202ement",
+            "Titel › Nederlandse tekst: bevat een teken dat niemand ziet (U+202E)",
+        ),
+        (
+            "parties.askv.name",
+            "ASKV\x1b[2K",
+            "› naam: bevat een teken dat niemand ziet (U+001B); haal het weg.",
+        ),
+        (
+            "open_questions.controllers.answer",
+            "Ja\u200b",
+            "› antwoord: bevat een teken dat niemand ziet (U+200B)",
+        ),
         ("operator.kind", "municipality", "de gemeente en haar diensten beheren de poort niet"),
         ("consent.max_months", 24, "een toestemming geldt hooguit 18 maanden"),
         ("consent.default_months", 19, "de gewone duur is langer dan de langste."),
