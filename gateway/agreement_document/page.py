@@ -72,13 +72,18 @@ def place(number: str) -> str:
 _MARKUP = re.compile(r"([\\`*_{}\[\]|#~])")
 
 _STYLE = """
-:root { color-scheme: light; --ink: #1d2733; --soft: #5a6675; --line: #d9dfe6; --tint: #f5f7f9;
-  --link: #0b5394; }
+:root { color-scheme: light dark; --ink: #1d2733; --soft: #5a6675; --line: #d9dfe6; --tint: #f5f7f9;
+  --link: #0b5394; --found: #fff8dc; --paper: #fff; }
+@media screen and (prefers-color-scheme: dark) {
+  :root { --ink: #e3e8ee; --soft: #a3b0bf; --line: #36424f; --tint: #1e2731; --link: #8cc2ff;
+    --found: #45401f; --paper: #151c24; }
+}
 * { box-sizing: border-box; }
 html { scroll-padding-top: 1rem; }
-body { margin: 0 auto; max-width: 62rem; padding: 2.5rem 1.5rem 4rem; color: var(--ink); background: #fff;
+body { margin: 0 auto; max-width: 62rem; padding: 2.5rem 1.5rem 4rem; color: var(--ink);
+  background: var(--paper);
   font: 1rem/1.6 system-ui, "Segoe UI", "Noto Sans", "Helvetica Neue", Arial, sans-serif; }
-h1 { font-size: 1.9rem; line-height: 1.25; margin: 0 0 1.5rem; max-width: 32ch; text-wrap: balance; }
+h1 { font-size: 1.9rem; line-height: 1.25; margin: 0 0 1.5rem; max-width: 40ch; text-wrap: balance; }
 h2 { font-size: 1.35rem; line-height: 1.3; margin: 3rem 0 1rem; padding-top: 1rem;
   border-top: 1px solid var(--line); }
 h3 { font-size: 1.1rem; margin: 2.25rem 0 .25rem; }
@@ -92,7 +97,7 @@ dl.facts { display: grid; grid-template-columns: max-content 1fr; gap: .35rem 1.
 dl.facts dt { color: var(--soft); }
 dl.facts dd { margin: 0; overflow-wrap: anywhere; }
 .article { display: grid; grid-template-columns: 4.5rem 1fr; gap: 0 1rem; padding: .6rem 0; }
-.article:target { background: #fff8dc; box-shadow: 0 0 0 .5rem #fff8dc; }
+.article:target { background: var(--found); box-shadow: 0 0 0 .5rem var(--found); }
 .article h3 { margin: 0; font-size: 1rem; white-space: nowrap; }
 .article p { margin: 0; }
 .article .source { color: var(--soft); font-size: .875rem; }
@@ -103,6 +108,8 @@ th, td { text-align: left; vertical-align: top; padding: .45rem .75rem .45rem 0;
   border-bottom: 1px solid var(--line); }
 thead th { color: var(--soft); font-weight: 600; border-bottom: 2px solid var(--line); }
 tbody th { font-weight: 600; }
+td:last-child, th:last-child { padding-right: 0; }
+td a { white-space: nowrap; }
 @media (max-width: 46rem) {
   body { padding: 1.25rem 1rem 3rem; }
   dl.facts, .article { grid-template-columns: 1fr; gap: .1rem; }
@@ -117,7 +124,11 @@ tbody th { font-weight: 600; }
 }
 @media print {
   @page { size: A4; margin: 18mm 16mm; }
-  body { max-width: none; padding: 0; font-size: 10pt; }
+  html { font-size: 9.5pt; }
+  body { max-width: none; padding: 0; }
+  p { max-width: none; }
+  table { font-size: .82rem; line-height: 1.35; }
+  th, td { padding: .35rem .5rem .35rem 0; }
   nav { display: none; }
   a { color: inherit; text-decoration: none; }
   h2, h3, caption { break-after: avoid; }

@@ -32,6 +32,7 @@ STATES: Mapping[str, _BOTH] = {
     "draft": ("concept", "draft"),
     "proposed": ("voorgesteld", "proposed"),
     "approved": ("goedgekeurd, nog niet in werking", "approved, not in force"),
+    "signed": ("ligt ter ondertekening", "open for signature"),
     "scheduled": ("ondertekend, gaat in op de eerste dag", "signed, in force from its first day"),
     "in_force": ("in werking", "in force"),
     "superseded": ("vervangen door een latere versie", "superseded by a later version"),
