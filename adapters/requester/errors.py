@@ -100,10 +100,16 @@ class LedgerForked(ProofRefused):
 
 
 def _fields(problem: Mapping[str, object]) -> list[str]:
-    """Name the members that the gateway could not accept; it never repeats their values."""
-    errors = problem.get("errors")
-    found = errors if isinstance(errors, list) else []
-    return [f"({one.get('pointer')}: {one.get('code')})" for one in found if isinstance(one, dict)]
+    """Name the members that the gateway could not accept, never their values; and what is still missing."""
+    errors, missing = (
+        found if isinstance(found, list) else [] for found in (problem.get("errors"), problem.get("missing"))
+    )
+    said = [
+        _text(one, "en") or f"({one.get('pointer')}: {one.get('code')})"
+        for one in errors
+        if isinstance(one, dict)
+    ]
+    return said + [each for each in missing if isinstance(each, str)]
 
 
 def _text(problem: Mapping[str, object], name: str) -> str | None:

@@ -9,19 +9,27 @@ from typing import Annotated, Literal
 import typer
 from rich.markup import escape
 
-from gateway.cli.agreement_read import Lang, checked_file, find, print_difference, print_faults
+from gateway.cli import agreement_acts as acts
+from gateway.cli.acting import Acting, AsParty, Sandbox
+from gateway.cli.agreement_read import Lang, checked_file, fetched, find, in_force, print_faults
+from gateway.cli.agreement_told import print_difference, print_list, print_version
 from gateway.cli.layout import print_as_is
 from gateway.cli.present import AsJson, err, fail, out, print_json
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="The agreement: check a draft, read it, compare two versions.",
+    help="The agreement: check, read, compare, sign, bring into force.\n\n"
+    "`check`, `render` and `diff` need nothing but files; the others ask the gateway, as a party. A version"
+    " is named by its digest, which `check` prints of a draft too.",
 )
 _THE_DRAFT = "policies/agreement/agreement.json"
+_AS_VW = "--sandbox var/sandbox.json --as vluchtelingenwerk"
+_AS_ASKV = "--sandbox var/sandbox.json --as askv"
+_FILE_OR_DIGEST = "a JSON file, or the digest of one that the gateway knows"
 
 
 @app.command(
-    short_help="Say whether a draft can be an agreement, and what is wrong with it.",
+    short_help="Say whether a draft holds, and what is wrong with it.",
     epilog=f"Example: poort agreement check {_THE_DRAFT}",
 )
 def check(
@@ -52,11 +60,16 @@ def check(
 
 
 @app.command(
-    short_help="Write a version as a text to read: the articles, and every rule in tables.",
+    short_help="Write a version as a text to read.",
     epilog=f"Example: poort agreement render {_THE_DRAFT} --out agreement.html",
 )
 def render(
-    named: Annotated[str, typer.Argument(metavar="FILE", help="The version: a JSON file.")],
+    named: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="FILE|DIGEST", help=f"The version: {_FILE_OR_DIGEST}. Not given: the one in force."
+        ),
+    ] = None,
     form: Annotated[
         Literal["html", "md"] | None,
         typer.Option("--format", help="One HTML page, or Markdown. Not given: what the name of --out says."),
@@ -65,37 +78,49 @@ def render(
         Path | None, typer.Option("--out", help="The file to write; what is there is replaced.")
     ] = None,
     lang: Lang = "nl",
+    sandbox: Sandbox = None,
+    as_party: AsParty = None,
 ) -> None:
     """Write a version as a text to read: the articles that decisions cite, and every rule in tables.
 
     The page is one file, without script or anything from elsewhere; print it, mail it, put it on a website.
-    `#art-2-1` after its address leads to article 2.1.
+    `#art-2-1` after its address leads to article 2.1. Of a version from the gateway it says who signed, by
+    signatures that are verified here.
     """
     from gateway.agreement_document import text
 
-    version = find(named, lang)
-    chosen = form or ("html" if to is not None and to.suffix in {".html", ".htm"} else "md")
-    written = text.render(version.terms, version.digest, form=chosen, language=lang)
+    acting = Acting(sandbox, as_party, as_json=False)
+    version = in_force(acting, lang) if named is None else find(named, acting, lang)
+    written = text.render(
+        version.terms,
+        version.digest,
+        form=form or ("html" if to is not None and to.suffix in {".html", ".htm"} else "md"),
+        language=lang,
+        signed_by=version.signed_by,
+        state=version.state,
+    )
     if to is None:
         typer.echo(written, nl=False)
         return
-    if to.exists() and to.samefile(named):
+    if named is not None and to.exists() and Path(named).exists() and to.samefile(named):
         raise typer.BadParameter(f"{to} is the version itself; name another file")
     try:
         to.write_text(written, encoding="utf-8")
     except OSError:
         fail(f"{to} cannot be written.")
-    err.print(f"Written to {to}.", highlight=False, markup=False, soft_wrap=True)
+    print_as_is(err, escape(f"Written to {to}."))
 
 
 @app.command(
-    short_help="Say what a new version permits and forbids that the old one did not.",
+    short_help="Say what a new version permits and forbids.",
     epilog=f"Example: poort agreement diff {_THE_DRAFT} draft.json --lang en",
 )
 def diff(
-    old: Annotated[str, typer.Argument(metavar="OLD", help="The version before: a JSON file.")],
+    old: Annotated[str, typer.Argument(metavar="OLD", help=f"The version before: {_FILE_OR_DIGEST}.")],
     new: Annotated[str, typer.Argument(metavar="NEW", help="The new version: likewise.")],
     lang: Lang = "nl",
+    sandbox: Sandbox = None,
+    as_party: AsParty = None,
     as_json: AsJson = False,
 ) -> None:
     """Say in sentences what a new version newly permits, no longer permits, and says otherwise.
@@ -103,5 +128,70 @@ def diff(
     Not by comparing texts: both versions are asked, through the policy that decides in earnest, who gets what
     from whom for which purpose, in every role and with every degree of consent. It takes a few seconds.
     """
-    before, after = (find(named, lang, as_json=as_json) for named in (old, new))
+    acting = Acting(sandbox, as_party, as_json)
+    before, after = (find(named, acting, lang) for named in (old, new))
     print_difference(before, after, lang, as_json=as_json)
+
+
+@app.command(
+    "list",
+    short_help="List the versions, and how far each is.",
+    epilog=f"Example: poort agreement list {_AS_VW}",
+)
+def list_versions(sandbox: Sandbox = None, as_party: AsParty = None, as_json: AsJson = False) -> None:
+    """List every version that the gateway knows: how far it is, from when it holds, and its digest."""
+    told = Acting(sandbox, as_party, as_json).run(lambda requester: requester.agreements())
+    if as_json:
+        print_json(told)
+        return
+    versions = told.get("agreements")
+    print_list([one for one in versions if isinstance(one, dict)] if isinstance(versions, list) else [])
+
+
+@app.command(
+    short_help="Say how far a version is, and who signed it.",
+    epilog=f"Example: poort agreement show DIGEST {_AS_VW}",
+)
+def show(
+    digest: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="DIGEST", help="The version, as `list` prints it. Not given: the one in force."
+        ),
+    ] = None,
+    sandbox: Sandbox = None,
+    as_party: AsParty = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say how far a version is, who signed it and who has yet to, from when it holds, and what comes next.
+
+    The signatures are verified here, by your own register; the rest is what the gateway says.
+    """
+    acting = Acting(sandbox, as_party, as_json)
+    version = in_force(acting, "en") if digest is None else fetched(digest, acting, "en")
+    if as_json:
+        print_json({**(version.told or {}), "verified_signatures": sorted(version.signed_by)})
+        return
+    print_version(version)
+
+
+app.command(
+    short_help="Put a draft before the other parties.",
+    epilog=f"Example: poort agreement propose draft.json --worker vw-fg-01 {_AS_VW}",
+)(acts.propose)
+app.command(
+    short_help="Approve a proposed version, as a second person.",
+    epilog=f"Example: poort agreement approve DIGEST --worker askv-fg-4 {_AS_ASKV}",
+)(acts.approve)
+app.command(
+    short_help="Sign an approved version for your party.",
+    epilog=f"Example: poort agreement sign DIGEST --worker vw-beheer-02 {_AS_VW}",
+)(acts.sign)
+app.command(
+    short_help="Take your party's signature back.",
+    epilog=f"Example: poort agreement withdraw DIGEST --worker vw-beheer-02 {_AS_VW}",
+)(acts.withdraw)
+app.command(
+    short_help="Let a signed version come into force.",
+    epilog=f"Example: poort agreement activate DIGEST --worker vw-beheer-02 {_AS_VW}",
+)(acts.activate)

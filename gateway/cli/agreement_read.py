@@ -1,65 +1,80 @@
-"""Find a version of the agreement by its file, and say faults and differences in a reader's words."""
+"""Find a version of the agreement, in a file or at the gateway, and say its faults in a reader's words."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 from rich.markup import escape
 
-from gateway.cli.layout import print_as_is, print_hanging
+from gateway.cli.layout import print_as_is
 from gateway.cli.present import err, out, print_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from gateway.agreement_document.changes import Field
-    from gateway.agreement_document.difference import Change, Difference
+    from adapters.requester import FetchedAgreement
+    from gateway.cli.acting import Acting
     from gateway.terms import Terms
     from gateway.terms_sentences import Fault
 
 Lang = Annotated[Literal["nl", "en"], typer.Option("--lang", help="Dutch, as the agreement is, or English.")]
+_DIGEST = "sha-256:"
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version whose form holds, and what names it: the digest over its canonical JSON."""
+    """A version whose form holds, and how far it is.
+
+    `signed_by`: whose signatures were verified against our own register. `told`: what the gateway says of it;
+    empty for a file, which is a draft as far as anyone knows.
+    """
 
     digest: str
     terms: Terms
     document: Mapping[str, object]
+    signed_by: frozenset[str] = frozenset()
+    told: Mapping[str, object] | None = None
+
+    @property
+    def state(self) -> str:
+        """Return the word for how far it is."""
+        return str((self.told or {}).get("state", "draft"))
 
 
-def find(named: str, lang: Lang, *, as_json: bool = False) -> Version:
-    """Return the version in a file; say its faults and leave with exit code 1 where it is none."""
-    return checked_file(Path(named), lang, as_json=as_json)
+def find(named: str, acting: Acting, lang: Lang) -> Version:
+    """Return a version by its file, or by its digest from the gateway; leave where it has faults."""
+    if named.startswith(_DIGEST):
+        return fetched(named, acting, lang)
+    return checked_file(Path(named), lang, as_json=acting.as_json)
 
 
 def checked_file(file: Path, lang: Lang, *, as_json: bool) -> Version:
     """Return the version in a file; say its faults and leave with exit code 1 where it is none."""
-    from adapters.kit.register import agreement_digest
-    from gateway.agreement import AgreementInvalid, check, read
+    from gateway.agreement import AgreementInvalid, read
 
     try:
         document = read(file)
-        return Version(agreement_digest(document), check(document), document)
     except AgreementInvalid as invalid:
-        if as_json:
-            faults = [asdict(one) for one in invalid.faults]
-            print_json({"valid": False, "file": str(file), "faults": faults, "warnings": []})
-            raise typer.Exit(1) from None
-        print_faults(invalid.faults, lang)
-        print_as_is(err, f"[bold red]{escape(_how_many(file.name, len(invalid.faults), lang))}[/]")
-        raise typer.Exit(1) from None
+        _leave(file.name, invalid.faults, lang, as_json=as_json)
+    return _checked(file.name, document, lang, as_json=as_json)
 
 
-def _how_many(name: str, count: int, lang: Lang) -> str:
-    if lang == "nl":
-        return f"{name} is zo geen overeenkomst: {count} {'fout' if count == 1 else 'fouten'}."
-    return f"{name} is no agreement like this: {count} {'fault' if count == 1 else 'faults'}."
+def fetched(digest: str, acting: Acting, lang: Lang) -> Version:
+    """Return a version from the gateway, after its digest and the signatures under it were verified."""
+
+    found: FetchedAgreement = acting.run(lambda requester: requester.agreement(digest))
+    version = _checked(digest, found.version.signed.data, lang, as_json=acting.as_json)
+    return Version(
+        version.digest, version.terms, version.document, found.version.signed.signed_by, found.state
+    )
+
+
+def in_force(acting: Acting, lang: Lang) -> Version:
+    """Return the version that is in force at the gateway."""
+    told = acting.run(lambda requester: requester.agreement_in_force())
+    return fetched(str(told.get("in_force")), acting, lang)
 
 
 def print_faults(faults: Iterable[Fault], lang: Lang) -> None:
@@ -69,37 +84,27 @@ def print_faults(faults: Iterable[Fault], lang: Lang) -> None:
         print_as_is(out, f"{escape(place)} — {escape(sentence)}")
 
 
-def print_difference(old: Version, new: Version, lang: Lang, *, as_json: bool) -> None:
-    """Print what changes, in sentences under three headings; or as one JSON document."""
-    found = compare(old, new, lang)
+def _checked(name: str, document: Mapping[str, object], lang: Lang, *, as_json: bool) -> Version:
+    from adapters.kit.register import agreement_digest
+    from gateway.agreement import AgreementInvalid, check
+
+    try:
+        return Version(agreement_digest(document), check(document), document)
+    except AgreementInvalid as invalid:
+        _leave(name, invalid.faults, lang, as_json=as_json)
+
+
+def _leave(name: str, faults: Sequence[Fault], lang: Lang, *, as_json: bool) -> NoReturn:
     if as_json:
-        parts = ("permits", "forbids", "otherwise")
-        changes = {part: [asdict(one) for one in getattr(found, part)] for part in parts}
-        print_json({"old": old.digest, "new": new.digest, **changes})
-        return
-    dutch = lang == "nl"
-    print_as_is(out, f"[bold]{escape(old.terms.version)} → {escape(new.terms.version)}[/]")
-    if not found:
-        print_as_is(out, "Er verandert niets." if dutch else "Nothing changes.")
-    _print_part("Nieuw toegestaan" if dutch else "Newly permitted", found.permits, lang)
-    _print_part("Niet meer toegestaan" if dutch else "No longer permitted", found.forbids, lang)
-    _print_part("Verder anders" if dutch else "Otherwise different", found.otherwise, lang)
+        found = [asdict(one) for one in faults]
+        print_json({"valid": False, "file": name, "faults": found, "warnings": []})
+    else:
+        print_faults(faults, lang)
+        print_as_is(err, f"[bold red]{escape(_how_many(name, len(faults), lang))}[/]")
+    raise typer.Exit(1)
 
 
-def compare(old: Version, new: Version, lang: Lang) -> Difference:
-    """Ask both versions about everything, by the compiled policy that lies beside this program."""
-    from gateway.agreement_document.difference import Side, difference
-    from gateway.settings import Settings
-
-    policies = Settings.model_fields["policies_folder"].default
-    waiting = "Beide versies worden bevraagd …" if lang == "nl" else "Asking both versions …"
-    with err.status(waiting):
-        return difference(Side.of(old.document, policies), Side.of(new.document, policies))
-
-
-def _print_part(heading: str, changes: Sequence[Change | Field], lang: Lang) -> None:
-    if not changes:
-        return
-    print_as_is(out, f"\n[bold]{heading}[/]")
-    for one in changes:
-        print_hanging(out, "  • ", escape(one.said_in(lang)))
+def _how_many(name: str, count: int, lang: Lang) -> str:
+    if lang == "nl":
+        return f"{name} is zo geen overeenkomst: {count} {'fout' if count == 1 else 'fouten'}."
+    return f"{name} is no agreement like this: {count} {'fault' if count == 1 else 'faults'}."
