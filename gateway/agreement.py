@@ -125,7 +125,7 @@ def load(folder: Path, register: Register, now: int) -> Agreement:
 
 
 def of(signed: SignedAgreement, register: Register) -> Agreement:
-    """Return a document whose signatures were verified as an agreement; raise AgreementInvalid as `load` does."""
+    """Return what was signed as an agreement; raise AgreementInvalid as `load` does."""
     return Agreement(signed, _terms(signed.data, register))
 
 

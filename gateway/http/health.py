@@ -38,6 +38,9 @@ class Ready(BaseModel):
     """The gateway can do its work."""
 
     status: Literal["ready"] = "ready"
+    agreement: Literal["in_force", "not_loaded"] = Field(
+        description="`not_loaded`: a version that is to come does not verify here; the one in force stays."
+    )
     sources: dict[str, str] = Field(description="How the circuit to each source stands.")
     cancellations: Cancellations
 
@@ -79,13 +82,17 @@ async def readyz(request: Request, parts: Annotated[Services, Depends(provided)]
     readiness: Readiness = request.app.state.readiness
     waiting = await readiness.of(parts)
     return Ready(
+        agreement="not_loaded" if parts.agreements.seen.refused else "in_force",
         sources=dict(parts.sources.states()),
         cancellations=Cancellations(undelivered=waiting.number, oldest_seconds=waiting.oldest_seconds),
     )
 
 
 async def _look_at(parts: Services) -> Undelivered:
-    await check_policy(parts.engine, parts.agreement.digest)
+    seen = parts.agreements.seen
+    if seen.state.digest in seen.refused:
+        raise Unavailable("policy_unavailable", cause="the agreement in force is not loaded")
+    await check_policy(parts.engine, seen.in_force.digest)
     now = parts.clock()
 
     def read(conn: Connection) -> Undelivered:

@@ -25,10 +25,13 @@ from yarl import URL
 
 from adapters.kit import jose
 from adapters.kit.keys import Keystore, SigningKey
-from adapters.kit.register import Register, sign_key_list
+from adapters.kit.register import Register, SignedAgreement, sign_key_list
 from adapters.protocol import Wire
-from gateway import parties
+from gateway import agreement, parties
+from gateway.agreement import Agreement
+from gateway.agreements import Agreements
 from gateway.arrivals import Arrivals
+from gateway.cli.provision import AGREEMENT
 from gateway.http.app_factory import build_app
 from gateway.http.strict_body import StrictRoute
 from gateway.ledger.checkpoint import LedgerSigner
@@ -221,6 +224,9 @@ def compose(folder: Path, issuer: str, clock: SetClock, **settings: Any) -> Serv
     register = Register.load(folder)
     signer = LedgerSigner(register.ledger_origin, b"c" * 32)
     room = Room(LEAST_ROOM_BYTES)
+    engine: Any = None  # not asked by the edge; and of the agreement, only whether it is there
+    terms = agreement.check(agreement.read(AGREEMENT))
+    unsigned = Agreement(SignedAgreement(register.agreement_digest, {}, frozenset()), terms)
     return Services(
         settings=Settings(
             profile="demo",
@@ -234,8 +240,8 @@ def compose(folder: Path, issuer: str, clock: SetClock, **settings: Any) -> Serv
         vault=Vault(lookup=b"l" * 32, wrapping=b"w" * 32, retry=b"r" * 32),
         store=Store.open(settings["database_url"], ledger=signer),
         register=register,
-        agreements=None,  # type: ignore[arg-type]  # not asked by the edge
-        engine=None,  # type: ignore[arg-type]
+        agreements=Agreements(unsigned, register, engine, clock),
+        engine=engine,
         keys=Keystore.load(folder / "keys", "of the test"),
         key_lists=KeyLists(folder, register, clock),
         sources=Sources({}, limits=SourceLimits(), room=room),

@@ -86,6 +86,7 @@ async def test_health_tells_alive_from_ready(own_gate: Any, monkeypatch: pytest.
     object.__setattr__(own_gate.services, "engine", object())
     assert (await own_gate.send("GET", "/readyz")).json == {
         "status": "ready",
+        "agreement": "in_force",
         "sources": {},
         "cancellations": {"undelivered": 0, "oldest_seconds": 0},
     }
