@@ -109,7 +109,7 @@ class OrderCheck:
         4 the client is sealed to us
         5 the recipient signed the request, for this purpose, every ordered category and this client
         6 every category has the ground that the agreement asks, with the client's consent where due;
-          what only the version in force now withholds, is left out of the answer (`still_asked`)
+          what only the version in force now withholds, is left out of the answer (`closed_since`)
         7 the answer will be sealed to an encryption key that the recipient itself published
 
         That an exchange has one order, and a request serves one exchange, is proven by the atomic
@@ -174,15 +174,19 @@ class OrderCheck:
         raise OrderRefused("client_not_readable")
 
     def still_asked(self, kept: OrderFacts, wanted: frozenset[Category]) -> frozenset[Category]:
-        """Return what of `wanted` the agency may still be asked for when the rest has lapsed.
-
-        What the version in force now withholds has lapsed too, whatever the order stands on.
-        """
-        cited, *since = self._judges(kept.claims, self._book.standing(kept.claims))
-        for grounds in since:
-            wanted &= grounds.permits_too(kept.claims, kept.consents, self._clock())
+        """Return what of `wanted` the agency may still be asked for when the rest has lapsed."""
+        wanted -= self.closed_since(kept)
+        for grounds in self._judges(kept.claims, self._book.standing(kept.claims)):
             wanted = grounds.still_asked(kept.claims, wanted)
-        return cited.still_asked(kept.claims, wanted)
+        return wanted
+
+    def closed_since(self, kept: OrderFacts) -> frozenset[Category]:
+        """Return which ordered categories the version in force now withholds; raise OrderRefused for all."""
+        ordered = frozenset(kept.categories)
+        closed: frozenset[Category] = frozenset()
+        for grounds in self._judges(kept.claims, self._book.standing(kept.claims))[1:]:
+            closed |= ordered - grounds.permits_too(kept.claims, kept.consents, self._clock())
+        return closed
 
     def _judges(self, order: OrderClaims, versions: tuple[Version, ...]) -> list[GroundCheck]:
         """Return one check for each version that judges, each in force and between parties that signed it."""

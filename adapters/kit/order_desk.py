@@ -89,7 +89,7 @@ class OrderDesk:
                     raise OrderRefused("order_invalid", cause="forgotten")
                 self._in_force(stored)
                 if stored.answer is not None:
-                    return Answer.model_validate_json(stored.answer)
+                    return await self._as_it_may_leave(stored, stored.answer)
                 if stored.state == "waiting" and not told_to_wait:
                     return OrderAccepted(exchange=exchange)
                 ready_in_seconds = await self._make(stored)
@@ -133,19 +133,30 @@ class OrderDesk:
         ordered = frozenset(facts.categories)
         return ordered - self._check.still_asked(facts, ordered - ended - stored.cancelled)
 
-    async def _withdraw_from_kept_answer(self, exchange: str) -> None:
+    async def _as_it_may_leave(self, stored: StoredOrder, kept: str) -> Answer:
+        """Return the kept answer without what a later version of the agreement closed since it was made."""
+        closed = self._check.closed_since(OrderFacts.model_validate_json(stored.facts))
+        if closed:
+            kept = await self._withdraw_from_kept_answer(stored.exchange, closed) or kept
+        return Answer.model_validate_json(kept)
+
+    async def _withdraw_from_kept_answer(
+        self, exchange: str, closed: frozenset[Category] = frozenset()
+    ) -> str | None:
+        """Take what was cancelled or closed out of the answer that is kept; return it as it is kept then."""
         while (stored := await self._store.by_exchange(exchange)) is not None and stored.answer is not None:
-            answer = Answer.model_validate_json(stored.answer)
+            answer, gone = Answer.model_validate_json(stored.answer), stored.cancelled | closed
             remaining = provided(answer, self._attestor)
-            if not remaining & stored.cancelled:
-                return
-            redacted = without(answer, stored.cancelled, attestor=self._attestor, now=self._clock())
+            if not remaining & gone:
+                return stored.answer
+            redacted = without(answer, gone, attestor=self._attestor, now=self._clock())
             await self._store.keep_answer(
                 exchange,
                 redacted.model_dump_json(exclude_none=True),
-                provided=remaining - stored.cancelled,
+                provided=remaining - gone,
                 instead_of=stored.answer,
             )
+        return None
 
     async def _remember(self, facts: OrderFacts) -> StoredOrder:
         return await self._store.remember(

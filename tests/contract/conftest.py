@@ -57,8 +57,13 @@ def another_adapter(bench: Bench, world: World) -> Callable[..., Any]:
 @pytest.fixture
 def as_it_was(world: World, bench: Bench) -> Iterator[None]:
     """Put back what a test made of the gateway and of Amina's record."""
-    before = replace(world.gateway, key_lists=dict(world.gateway.key_lists))
+    before = replace(
+        world.gateway,
+        key_lists=dict(world.gateway.key_lists),
+        agreements=dict(world.gateway.agreements),
+    )
     yield
+    world.gateway.agreements = before.agreements
     world.gateway.key_lists = before.key_lists
     world.gateway.answer_status = before.answer_status
     bench.behave(BY_NAME["amina"], "ok")

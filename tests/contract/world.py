@@ -6,7 +6,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,13 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
 from adapters.kit.keys import Keystore, SigningKey
-from adapters.kit.register import Register, agreement_digest, sign_agreement, sign_key_list
+from adapters.kit.register import (
+    Register,
+    agreement_digest,
+    sign_agreement,
+    sign_key_list,
+    sign_withdrawal,
+)
 
 AGREEMENT = Path(__file__).resolve().parents[2] / "policies" / "agreement" / "agreement.json"
 PASSPHRASE = "a passphrase of the tests"
@@ -37,6 +43,8 @@ class HostileGateway:
     key_lists: dict[str, str] = field(default_factory=dict)
     delivered: list[dict[str, Any]] = field(default_factory=list)
     answer_status: int = 201
+    # What is served under /v1/agreements/{name}: a document, or bytes that are none; None never comes.
+    agreements: dict[str, Any] = field(default_factory=dict)
 
     def app(self) -> FastAPI:
         app = FastAPI()
@@ -50,6 +58,16 @@ class HostileGateway:
             if party not in self.key_lists:
                 return Response(status_code=404)
             return Response(self.key_lists[party], media_type="application/jose")
+
+        @app.get("/v1/agreements/{name}")
+        async def agreement(name: str) -> Response:
+            if name not in self.agreements:
+                return Response(status_code=404)
+            served = self.agreements[name]
+            if served is None:
+                await asyncio.sleep(60)
+            content = served if isinstance(served, bytes) else json.dumps(served).encode()
+            return Response(content, media_type="application/json")
 
         @app.post("/v1/orders/{exchange}/answer")
         async def answer(exchange: str, request: Request) -> Response:
@@ -91,6 +109,37 @@ class World:
             exp=now + DAY,
             keys=listed,
         )
+
+    def successor(self, **changes: Any) -> dict[str, Any]:
+        """Return a version that took the place of the first an hour ago, unless told otherwise."""
+        document = json.loads(AGREEMENT.read_bytes())
+        document |= {"version": "later", "supersedes": self.agreement, "valid_from": int(time.time()) - 3600}
+        return document | changes
+
+    def serve_agreement(
+        self,
+        agreement: dict[str, Any],
+        *,
+        unsigned: Collection[str] = (),
+        withdrawn: Mapping[str, int] | None = None,
+        under: str | None = None,
+    ) -> str:
+        """Have the gateway serve a version that all parties signed two hours ago; return its digest."""
+        digest, now = agreement_digest(agreement), int(time.time())
+        signers = [party for party in agreement["parties"] if party not in {"goedwerk", *unsigned}]
+        self.gateway.agreements[under or digest] = {
+            "agreement": agreement,
+            "signatures": {
+                p: sign_agreement(key=self.identities[p], party=p, digest=digest, now=now - 7200)
+                for p in signers
+            },
+            "withdrawals": {
+                p: sign_withdrawal(key=self.identities[p], party=p, digest=digest, now=at)
+                for p, at in (withdrawn or {}).items()
+            },
+            "state": {"state": "in_force"},
+        }
+        return digest
 
     def public(self, party: str, use: str) -> dict[str, dict[str, str]]:
         key = self.keystores[party].signing(use)
@@ -141,6 +190,8 @@ def inhabited(folder: Path) -> Iterator[World]:
     gateway = HostileGateway()
     with serve(gateway.app()) as url:
         made = World(folder, deployment, identities, keystores, Register.load(deployment), gateway, url)
+        made.serve_agreement(agreement)
+        gateway.agreements["in-force"] = {"in_force": digest, "next": None, "next_at": None}
         gateway.key_lists |= {party: made.key_list(party) for party in parties}
         yield made
 
