@@ -27,11 +27,7 @@ NOT_APPROVED = "A second person has not approved it yet."
 
 
 async def perform(services: Services, work: Callable[[Transaction], T]) -> T:
-    """Do an act in one transaction, after the version whose instant has come was put in force.
-
-    On return it is durable, and this gateway goes by it.
-    """
-    await services.agreements.keep_up(services)
+    """Do an act in one transaction: on return it is durable, and this gateway goes by it."""
     done = await services.store.write(work)
     await services.agreements.look(services)
     return done

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from gateway.services import Services
     from gateway.storage.unit_of_work import Transaction
 
+_NOT_HELD = "The policy engine does not hold this version yet; try again soon."
+
 
 async def propose(
     services: Services, caller: Caller, unverified_document: Mapping[str, Any], worker: Worker
@@ -60,7 +62,7 @@ async def propose(
         records.insert_version(tx, digest, unverified_document, by=by, now=now)
         return acts.note(tx, services, Kind.AGREEMENT_PROPOSED, digest, by, now), True
 
-    return await services.store.write(work)
+    return await acts.perform(services, work)
 
 
 async def approve(services: Services, caller: Caller, digest: str, worker: Worker) -> VersionState:
@@ -83,7 +85,7 @@ async def approve(services: Services, caller: Caller, digest: str, worker: Worke
         records.put_approval(tx, digest, by=by, now=now)
         return acts.note(tx, services, Kind.AGREEMENT_APPROVED, digest, by, now)
 
-    return await services.store.write(work)
+    return await acts.perform(services, work)
 
 
 async def activate(services: Services, caller: Caller, digest: str, worker: Worker) -> VersionState:
@@ -111,14 +113,15 @@ async def activate(services: Services, caller: Caller, digest: str, worker: Work
                 *acts.too_soon(services, version.valid_from, now),
                 *acts.another_comes(tx, digest),
                 *_unanswered(services, version),
-                *acts.only_if(not can_decide, "The policy engine does not hold it yet; try again soon."),
+                # The engine is given what was approved; before that, this says nothing new.
+                *acts.only_if(known.approved_at is not None and not can_decide, _NOT_HELD),
             ]
         )
         by = (caller.party, worker.id)
         records.schedule(tx, digest, version.valid_from, by=by, now=now)
         return acts.note(tx, services, Kind.AGREEMENT_SCHEDULED, digest, by, now, from_at=version.valid_from)
 
-    return await services.store.write(work)
+    return await acts.perform(services, work)
 
 
 def _digest(document: Mapping[str, Any], register: Register) -> str:
