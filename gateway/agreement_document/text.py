@@ -152,7 +152,7 @@ class _Text:
             say("Wie kan worden gevraagd", "Who can be asked"),
             (
                 say("Bron", "Source"),
-                say("Kent de cliënt aan", "Knows the client by"),
+                say("Herkent de cliënt aan", "Knows the client by"),
                 say("Te vragen zonder toestemming", "May be asked without consent"),
                 say("Artikel", "Article"),
             ),

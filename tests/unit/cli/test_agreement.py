@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +210,24 @@ def test_the_text_is_written_as_a_page_or_as_markdown(tmp_path: Path) -> None:
     markdown = tmp_path / "overeenkomst.md"
     run("render", FILE, "--out", markdown)
     assert markdown.read_text("utf-8") == render(terms, digest, form="md")
+
+
+def cited(part: Any, key: str = "") -> Iterator[str]:
+    """Yield every paragraph that a decision under the agreement can cite."""
+    if isinstance(part, dict):
+        for name, inner in part.items():
+            yield from cited(inner, "paragraph" if key == "clauses" else name)
+    elif key == "paragraph":
+        yield part
+
+
+@pytest.mark.parametrize("form", ["html", "md"])
+def test_every_paragraph_that_decisions_cite_is_a_place_in_the_text(form: str) -> None:
+    written = run("render", FILE, "--format", form).stdout
+    paragraphs = {paragraph.partition(" (")[0] for paragraph in cited(DATA)}
+    assert len(paragraphs) > 20
+    places = [number.replace(". ", "-").replace(".", "-") for number in paragraphs]
+    assert [place for place in places if written.count(f'id="{place}"') != 1] == []
 
 
 def test_a_draft_is_not_overwritten_by_its_own_text(draft: Path) -> None:
