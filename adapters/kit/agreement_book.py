@@ -23,7 +23,6 @@ from adapters.kit.session import Response, SessionError
 from adapters.protocol import MAX_ANSWER_BYTES
 
 if TYPE_CHECKING:
-    from adapters.kit.store import OrderStore
     from adapters.protocol import OrderClaims
 
 # DESIGN §7: as a key that changes, a signature that is taken back reaches everyone within this time.
@@ -46,6 +45,13 @@ class Gateway(Protocol):
     async def request(self, method: str, path: str) -> Response: ...
 
 
+class Keeper(Protocol):
+    """Where a book keeps what proves each version: `OrderStore`, durably."""
+
+    async def keep_agreement(self, digest: str, package: str, *, unless_kept: bool = False) -> None: ...
+    async def agreements(self) -> list[tuple[str, str]]: ...
+
+
 def from_gateway(gateway: Gateway) -> Fetch:
     """Return what brings `/v1/agreements/{name}`, unverified; raises SessionError for any other answer."""
 
@@ -64,7 +70,7 @@ class AgreementBook:
     def __init__(
         self,
         chain: Chain,
-        store: OrderStore,
+        store: Keeper,
         fetch: Fetch,
         clock: Callable[[], int],
         *,
@@ -90,18 +96,26 @@ class AgreementBook:
             except (RegisterError, strict_json.StrictJsonError) as refused:
                 _log.warning("agreement_not_loaded", agreement=digest, code=refused.code)
 
-    async def judging(self, order: OrderClaims) -> tuple[Version, ...]:
-        """Return the version that an order cites and, if that is another, the one in force now, as the last.
+    async def cited(self, digest: str, at: int) -> Version:
+        """Return the version that is cited as the one in force at an instant.
 
         Where that is not what is known here, the gateway is asked first: a version may be new, or a founder
         have left one before its instant. Raises OrderRefused `other_agreement` when the cited version was not
-        in force when the order was made, AgreementUnavailable when nobody can tell yet.
+        in force then, AgreementUnavailable when nobody can tell yet.
         """
-        for doubted in (order.agreement, self._chain.in_force(order.iat).digest):
+        for doubted in (digest, self._chain.in_force(at).digest):
             try:
-                return self.standing(order)
+                return self._stood(digest, at)
             except OrderRefused:
                 await self._learn_for(doubted)
+        return self._stood(digest, at)
+
+    async def judging(self, order: OrderClaims) -> tuple[Version, ...]:
+        """Return the version that an order cites and, if that is another, the one in force now, as the last.
+
+        Raises as `cited` does, for the instant at which the order says it was made.
+        """
+        await self.cited(order.agreement, order.iat)
         return self.standing(order)
 
     def standing(self, order: OrderClaims) -> tuple[Version, ...]:
@@ -110,10 +124,7 @@ class AgreementBook:
         The order says when it was made: so it is held against what holds now as well, and dating it back
         to the days of another version gains nothing.
         """
-        cited = self._chain.version(order.agreement)
-        made = (order.iat - LEEWAY_SECONDS, order.iat, order.iat + LEEWAY_SECONDS)
-        if cited is None or cited.digest not in {self._chain.in_force(at).digest for at in made}:
-            raise OrderRefused("other_agreement")
+        cited = self._stood(order.agreement, order.iat)
         # The gateway's clock may be ahead of ours.
         now = self._chain.in_force(max(self._clock(), order.iat))
         return (cited,) if now.digest == cited.digest else (cited, now)
@@ -146,6 +157,13 @@ class AgreementBook:
             except Exception as failure:  # whatever it is, the next round must come
                 _log.error("agreements_failed", error=type(failure).__name__)
             await asyncio.sleep(poll_seconds)
+
+    def _stood(self, digest: str, at: int) -> Version:
+        around = (at - LEEWAY_SECONDS, at, at + LEEWAY_SECONDS)
+        for version in map(self._chain.in_force, around):
+            if version.digest == digest:
+                return version
+        raise OrderRefused("other_agreement")
 
     async def _learn_for(self, digest: str) -> None:
         try:

@@ -114,14 +114,24 @@ def read_version(package: Package, register: Register, now: int) -> Version:
     return _version(digest, package.agreement, acts)
 
 
+def first_version(package: Package, register: Register, now: int) -> Version:
+    """Return the version that the register names and its founding set signed; raise RegisterError.
+
+    Founders may have left it since. Validity in time is the reader's to check.
+    """
+    if agreement_digest(package.agreement) != register.agreement_digest:
+        raise RegisterError("agreement_invalid")
+    version = read_version(package, register, now)
+    if not version.founding or not version.founding <= version.acts.keys():
+        raise RegisterError("agreement_not_signed")
+    return version
+
+
 def verify_agreement(
     agreement: Mapping[str, object], signatures: Mapping[str, str], register: Register, now: int
 ) -> SignedAgreement:
-    """Return the agreement when it is the register's and its founding set signed it; raise RegisterError.
-
-    Validity in time is the reader's to check.
-    """
-    return _anchored(agreement, signatures, register, now).signed
+    """Return the agreement of a deployment folder as its parties signed it; raise RegisterError."""
+    return _deployed(agreement, signatures, register, now).signed
 
 
 def anchor(folder: Path, register: Register, now: int) -> Version:
@@ -139,7 +149,7 @@ def anchor(folder: Path, register: Register, now: int) -> Version:
         raise RegisterError("agreement_invalid") from None
     if not isinstance(agreement, dict):
         raise RegisterError("agreement_invalid")
-    return _anchored(agreement, signatures, register, now)
+    return _deployed(agreement, signatures, register, now)
 
 
 def missing(version: Version, predecessor: Version) -> frozenset[str]:
@@ -219,16 +229,12 @@ class Chain:
         return found
 
 
-def _anchored(
+def _deployed(
     agreement: Mapping[str, object], signatures: Mapping[str, str], register: Register, now: int
 ) -> Version:
-    if agreement_digest(agreement) != register.agreement_digest:
-        raise RegisterError("agreement_invalid")
+    version = first_version(Package(agreement, signatures, {}), register, now)
     for party in signatures:
         register.party(party)  # in our own folder, a stranger's signature is a mistake
-    version = read_version(Package(agreement, signatures, {}), register, now)
-    if not version.founding_signed:
-        raise RegisterError("agreement_not_signed")
     return version
 
 

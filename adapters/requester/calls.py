@@ -15,6 +15,7 @@ from adapters.kit.keys import Keystore, SigningKey
 from adapters.kit.register import Register
 from adapters.kit.session import GatewaySession, Response, SessionError
 from adapters.protocol import ClientIdentifier, Worker
+from adapters.requester.cited_versions import CitedVersions
 from adapters.requester.continuity import KeptCheckpoint
 from adapters.requester.errors import GatewayRefused, GatewayUnreachable
 
@@ -59,6 +60,7 @@ class Calls:
         self._key_directory = key_directory
         self._clock = clock
         self._kept = KeptCheckpoint(register, state_folder)
+        self._cited = CitedVersions(session, register, clock)
         self.party = party
         self._sent: dict[str, str] = {}  # exchange → `jti` of the signed request that made it
 

@@ -195,7 +195,8 @@ class Requester(Agreements):
         """Fetch the receipt of the last hand-over and prove that the ledger holds it.
 
         Against the ledger's key in our own register, and against the checkpoint that this party verified
-        before: raises ProofRefused, and LedgerForked where the ledger does not continue that one.
+        before: raises ProofRefused, also where it cites an agreement that was not in force, and LedgerForked
+        where the ledger does not continue that one.
         """
         response = await self._call("GET", f"{_REQUESTS}/{exchange}/receipt")
         try:
@@ -208,6 +209,7 @@ class Requester(Agreements):
         await require_continuity(
             self._kept, proof.checkpoint, checkpoint, lambda path: self._call("GET", path)
         )
+        await self._cited.require(receipt)
         return LedgerReceipt(receipt, checkpoint.size, proof)
 
     async def copy_ledger(self, on_progress: Callable[[int, int], None] | None = None) -> LedgerCopy:

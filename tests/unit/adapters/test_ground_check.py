@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from adapters.kit.agreement_chain import Version
-from adapters.kit.ground_check import GroundCheck
+from adapters.kit.ground_check import GroundCheck, KeptConsent
 from adapters.kit.keys import SigningKey
 from adapters.kit.order_refused import OrderRefused
 from adapters.kit.register import Register, RegisteredParty, SignedAgreement
@@ -59,7 +59,13 @@ def an_agreement() -> dict[str, Any]:
     }
 
 
-def a_check(agreement: dict[str, Any] | None = None, *, party: str = "ind") -> GroundCheck:
+def a_check(
+    agreement: dict[str, Any] | None = None,
+    *,
+    party: str = "ind",
+    signed_by: frozenset[str] = frozenset(KINDS),
+    founding_signed: bool = True,
+) -> GroundCheck:
     register = Register(
         parties={name: RegisteredParty(name, kind, name, _KEY) for name, kind in KINDS.items()},
         agreement_digest=DIGEST,
@@ -67,8 +73,8 @@ def a_check(agreement: dict[str, Any] | None = None, *, party: str = "ind") -> G
         ledger_vkey="test",
         issuer="test",
     )
-    signed = SignedAgreement(DIGEST, agreement or an_agreement(), frozenset(KINDS))
-    version = Version(signed, None, NOW - 100, NOW + 100, frozenset(), founding_signed=True, acts={})
+    signed = SignedAgreement(DIGEST, agreement or an_agreement(), signed_by)
+    version = Version(signed, None, NOW - 100, NOW + 100, frozenset(), founding_signed, acts={})
     return GroundCheck(party=party, register=register, agreement=version)
 
 
@@ -291,3 +297,51 @@ def test_baseline_that_was_asked_for_beside_a_consent_falls_with_it() -> None:
     assert a_check(reserved).still_asked(both, rest) == frozenset()
     # To a party that is on the case by consent alone, not even a source that is asked freely answers.
     assert a_check(freely).still_asked(both.model_copy(update={"recipient": "ind"}), rest) == frozenset()
+
+
+# --- a version that came into force later --------------------------------------------------
+
+
+def permitted(
+    check: GroundCheck, order: OrderClaims, *, seconds: int = 60, now: int = NOW
+) -> frozenset[Category]:
+    return check.permits_too(order, {JTI: KeptConsent(iss="vw", seconds=seconds)}, now)
+
+
+def test_a_version_holds_within_its_days_and_while_its_founders_hold_to_it() -> None:
+    a_check().agreement_holds(NOW)
+    for check, at in (
+        (a_check(), NOW - 101),
+        (a_check(), NOW + 100),
+        (a_check(founding_signed=False), NOW),
+    ):
+        with pytest.raises(OrderRefused) as refused:
+            check.agreement_holds(at)
+        assert refused.value.code == "order_refused_agreement_not_in_force"
+
+
+def test_a_later_version_permits_what_its_own_rules_permit() -> None:
+    closed, explicit = an_agreement(), an_agreement()
+    rules = closed["rules"]["legal_screening"]["ngo"]["ind"]
+    rules.pop("decisions")
+    explicit["categories"]["decisions"]["class"] = "special"
+    order = an_order(Category.DECISIONS, "consent")
+    assert permitted(a_check(), order) == {Category.DECISIONS}
+    assert permitted(a_check(closed), order) == frozenset()
+    assert permitted(a_check(explicit), order) == frozenset(), "it asks a yes that names the category"
+
+
+def test_a_later_version_may_ask_more_of_a_consent_that_was_verified() -> None:
+    order, shorter = an_order(Category.DECISIONS, "consent"), an_agreement()
+    shorter["consent"]["max_months"] = 1
+    assert permitted(a_check(), order, seconds=40 * 24 * 3600) == {Category.DECISIONS}
+    assert permitted(a_check(shorter), order, seconds=40 * 24 * 3600) == frozenset()
+    without = frozenset(KINDS) - {"vw"}
+    assert permitted(a_check(signed_by=without), order) == frozenset(), "who recorded it has not signed"
+    assert a_check().permits_too(order, {}, NOW) == frozenset(), "nothing is known of it"
+
+
+def test_a_later_version_permits_by_a_statute_no_longer_than_that_holds() -> None:
+    order = an_order(Category.IDENTITY, "statutory")
+    assert permitted(a_check(), order, now=NOW + 8) == {Category.IDENTITY}
+    assert permitted(a_check(), order, now=NOW + 9) == frozenset()
