@@ -38,6 +38,7 @@ from gateway.ledger.checkpoint import LedgerSigner
 from gateway.limits import Room
 from gateway.logs import configure_logs
 from gateway.parties import KeyLists
+from gateway.policy.bundle import KEY_USE
 from gateway.policy.port import RemotePolicy
 from gateway.services import Services
 from gateway.settings import Settings
@@ -84,6 +85,8 @@ def compose(settings: Settings, *, clock: Clock) -> Services:
     keys = Keystore.load(settings.keys_folder, settings.keys_passphrase.get_secret_value())
     for use in _SIGNS_WITH:
         keys.signing(use)
+    if settings.policy_engine == "opa":
+        keys.signing(KEY_USE)  # it fetches its bundle here
     engine = _engine(settings, anchor.signed)
     room = Room(settings.max_held_bytes)
     return Services(
