@@ -9,23 +9,27 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from adapters.kit.register import agreement_digest
+from gateway.agreement_versions import _NOT_HELD as NOT_HELD
 from gateway.app import application, compose
 from gateway.cli.processes import choose_addresses
 from gateway.cli.provision import GATEWAY, provision
 from gateway.clock import system_clock
-from gateway.errors import Unavailable
+from gateway.errors import Conflict, Unavailable
 from gateway.policy.asking import check_policy
-from gateway.policy.bundle import KEY_USE, bundle_of, opa_configuration
+from gateway.policy.bundle import KEY_USE, PATH, archive_in, bundle_of, opa_configuration
 from gateway.policy.opa import OpaEngine
 from gateway.policy.port import BundleDiffers, PolicyUnavailable, Verdict
 from gateway.policy.wasm import WasmEngine, verified_module
 from tests.contract.test_policy_matrix import POLICIES
+from tests.integration.agreeing import Agreeing, identities
+from tests.integration.gate import Gate
 from tests.integration.policy.server import Opa, Opas
 from tests.integration.policy.test_opa_engine import ASKED, engine_at
-from tests.integration.policy.test_opa_gateway import settings
+from tests.integration.policy.test_opa_gateway import bundle_from_the_command_line, settings
 from tests.integration.town import serving
 
 pytestmark = pytest.mark.opa
@@ -134,6 +138,32 @@ async def test_an_old_version_leaves_opa_when_the_gateway_holds_it_no_longer(
                 while not await _has_no_longer(knows_all, gone):
                     assert time.monotonic() < deadline
             await knows_all.check(digests[-1])
+
+
+async def test_a_version_is_scheduled_once_opa_has_it_and_not_before(opas: Opas, tmp_path: Path) -> None:
+    own = provision(tmp_path / "own", choose_addresses(), now=int(time.time()))
+    written = bundle_from_the_command_line(own, tmp_path / "opa")
+    assert written.returncode == 0, written.stderr
+    configuration, now = tmp_path / "opa" / "opa.json", [int(time.time())]
+    with opas.started(configuration) as opa:
+        services = compose(settings(own, tmp_path, opa_url=opa.url), clock=lambda: now[0])
+        engine, first = services.engine, services.agreement.digest
+        assert isinstance(engine, OpaEngine)
+        async with serving(application(services), own.addresses.gateway):
+            agreeing = Agreeing(Gate(services, {}, now), identities(own))
+            digest = await agreeing.has_signed()
+            with pytest.raises(Conflict) as refused:
+                await agreeing.activates(digest)
+            assert refused.value.code == "agreement_not_ready"
+            assert refused.value.extra["missing"] == [NOT_HELD]
+            await engine.check(first)
+            # By hand, as docs/policy.md says for an OPA that does not fetch.
+            opa.stop()
+            async with aiohttp.ClientSession() as http, http.get(own.addresses.gateway + PATH) as offered:
+                archive_in(tmp_path / "opa").write_bytes(await offered.read())
+            with opas.started(configuration, listen=opa.url.removeprefix("http://")):
+                assert (await agreeing.activates(digest)).state == "scheduled"
+                await engine.check(first)
 
 
 async def _has_no_longer(engine: OpaEngine, digest: str) -> bool:
