@@ -32,7 +32,8 @@ Paragraph = Annotated[str, StringConstraints(pattern=r"^art\. [0-9]+\.[0-9]+ \([
 ArticleNumber = Annotated[str, StringConstraints(pattern=r"^art\. [1-9][0-9]?\.[1-9][0-9]?$")]
 ChapterNumber = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]?$")]
 Digest = Annotated[str, StringConstraints(pattern=r"^sha-256:[A-Za-z0-9_-]{43}$")]
-Seconds = Annotated[int, Field(ge=0, le=2**53 - 1)]
+# The last second of the year 9999: after it no calendar goes on, and milliseconds are soon beyond it.
+Seconds = Annotated[int, Field(ge=0, le=253_402_300_799)]
 Months = Annotated[int, Field(ge=1, le=120)]
 
 # Clients depend on these, so a consent alone opens nothing to them (003 §5.1; policies/prohibitions.rego).

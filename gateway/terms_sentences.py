@@ -142,7 +142,7 @@ def _part(step: str, language: Language) -> str:
 def _shortened(step: object) -> str:
     # A key that should not be there may hold anything, also what moves a terminal's cursor.
     text = "".join(one if one.isprintable() else "�" for one in " ".join(str(step).split()))
-    return text if len(text) <= _KEY_CHARACTERS else f"{text[:_KEY_CHARACTERS]}…"
+    return (text if len(text) <= _KEY_CHARACTERS else f"{text[:_KEY_CHARACTERS]}…") or '""'
 
 
 def _position(document: object, path: Path) -> tuple[int, ...]:
@@ -202,12 +202,18 @@ _INSTANT = (
     "moet een tijdstip zijn: hele seconden sinds 1 januari 1970 (UTC)",
     "must be an instant: whole seconds since 1 January 1970 (UTC)",
 )
+_AFTER_ALL = (
+    "ligt na het jaar 9999. Het zijn seconden, geen milliseconden",
+    "is after the year 9999. It is in seconds, not in milliseconds",
+)
 
 
 def _sentence(error: ErrorDetails, key: str) -> tuple[str, str]:
     kind, context = error["type"], error.get("ctx", {})
     if kind == "int_type" and key in {"valid_from", "valid_until"}:
         return _INSTANT
+    if kind == "less_than_equal" and key in {"valid_from", "valid_until"}:
+        return _AFTER_ALL
     if kind in {"literal_error", "enum"}:
         allowed = ", ".join(re.findall(r"'([^']*)'", str(context.get("expected"))))
         return f"is geen van: {allowed}", f"is none of: {allowed}"

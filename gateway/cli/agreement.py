@@ -42,6 +42,7 @@ def check(
     Exit code 1 where there is one. What may be an oversight is told as well, and is no fault. The digest is
     what parties sign: whoever checks the same draft sees the same one.
     """
+    from gateway.agreement_document.words import day
     from gateway.terms_check import warnings
 
     version = checked_file(file, lang, as_json=as_json)
@@ -54,6 +55,8 @@ def check(
     holds = "in orde, versie" if dutch else "holds, version"
     print_as_is(out, f"{escape(file.name)}: {holds} {escape(version.terms.version)}")
     print_as_is(out, f"{'vingerafdruk' if dutch else 'digest'}: {version.digest}")
+    since, until = (day(at, lang) for at in (version.terms.valid_from, version.terms.valid_until))
+    print_as_is(out, f"geldig: van {since} tot {until}" if dutch else f"valid: from {since} until {until}")
     if oversights:
         print_as_is(out, "\nLet op, dit is geen fout:" if dutch else "\nNote, this is no fault:")
         print_faults(oversights, lang)

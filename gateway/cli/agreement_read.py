@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from gateway.terms_sentences import Fault
 
 Lang = Annotated[Literal["nl", "en"], typer.Option("--lang", help="Dutch, as the agreement is, or English.")]
+# The policy that lies beside this program, compiled: versions are asked by it.
+POLICIES = Path(__file__).resolve().parents[2] / "policies"
 _DIGEST = "sha-256:"
 
 
@@ -63,7 +65,6 @@ def checked_file(file: Path, lang: Lang, *, as_json: bool) -> Version:
 
 def fetched(digest: str, acting: Acting, lang: Lang) -> Version:
     """Return a version from the gateway, after its digest and the signatures under it were verified."""
-
     found: FetchedAgreement = acting.run(lambda requester: requester.agreement(digest))
     version = _checked(digest, found.version.signed.data, lang, as_json=acting.as_json)
     return Version(
@@ -89,9 +90,10 @@ def _checked(name: str, document: Mapping[str, object], lang: Lang, *, as_json: 
     from gateway.agreement import AgreementInvalid, check
 
     try:
-        return Version(agreement_digest(document), check(document), document)
+        terms = check(document)
     except AgreementInvalid as invalid:
         _leave(name, invalid.faults, lang, as_json=as_json)
+    return Version(agreement_digest(document), terms, document)
 
 
 def _leave(name: str, faults: Sequence[Fault], lang: Lang, *, as_json: bool) -> NoReturn:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
+from gateway.cli.agreement_read import POLICIES
 from gateway.cli.layout import print_as_is, print_hanging
-from gateway.cli.present import err, out, print_json
+from gateway.cli.present import err, fail, out, print_json
 
 if TYPE_CHECKING:
     from gateway.agreement_document.changes import Field
@@ -129,11 +130,13 @@ def print_difference(old: Version, new: Version, lang: Lang, *, as_json: bool) -
 def _compare(old: Version, new: Version, lang: Lang) -> Difference:
     """Ask both versions about everything, by the compiled policy that lies beside this program."""
     from gateway.agreement_document.difference import Side, difference
-    from gateway.settings import Settings
+    from gateway.policy.port import PolicyBuildRefused, PolicyUnavailable
 
-    policies = Settings.model_fields["policies_folder"].default
-    with err.status("Beide versies worden bevraagd …" if lang == "nl" else "Asking both versions …"):
-        return difference(Side.of(old.document, policies), Side.of(new.document, policies))
+    try:
+        with err.status("Beide versies worden bevraagd …" if lang == "nl" else "Asking both versions …"):
+            return difference(Side.of(old.document, POLICIES), Side.of(new.document, POLICIES))
+    except (PolicyBuildRefused, PolicyUnavailable) as refused:
+        fail(f"The policy beside this program cannot answer: {refused}.")
 
 
 def _print_part(heading: str, changes: Sequence[Change | Field], lang: Lang) -> None:

@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
 
 from gateway.cli.acting import Acting, AsParty, Sandbox
-from gateway.cli.agreement_read import Lang, Version, find
+from gateway.cli.agreement_read import POLICIES, Lang, Version, find
 from gateway.cli.layout import print_hanging
 from gateway.cli.present import AsJson, fail, out, print_json
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from gateway.explanation import Explanation
     from gateway.policy.hypothetical import Asked, Degree
 
-POLICIES = Path(__file__).resolve().parents[2] / "policies"
 _CONSENTS: Mapping[str, Degree] = {"none": "none", "given": "consent", "explicit": "explicit_consent"}
 _MARKS = {"permitted": "[green]●[/]", "withheld": "[yellow]○[/]"}
 # What stands before each line: Dutch, English.

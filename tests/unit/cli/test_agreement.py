@@ -46,6 +46,7 @@ def test_a_draft_that_holds_is_named_by_what_its_parties_sign() -> None:
     assert done.exit_code == 0
     assert f"agreement.json: in orde, versie {DATA['version']}" in done.output
     assert f"vingerafdruk: {agreement_digest(DATA)}" in done.output
+    assert "geldig: van 1 januari 2025 tot 1 januari 2031" in done.output
     assert f"digest: {agreement_digest(DATA)}" in run("check", FILE, "--lang", "en").output
 
 

@@ -97,8 +97,10 @@ def rule(place: str, **changes: object) -> dict[str, Any]:
         # The form.
         ("valid_until", "2031-01-01", "Geldig tot: moet een tijdstip zijn"),
         ("valid_until", True, "Geldig tot: moet een tijdstip zijn"),
+        ("valid_until", DATA["valid_until"] * 1000, "Geldig tot: ligt na het jaar 9999."),
         ("founding_set", [], "Oprichtende partijen: mag niet leeg zijn."),
         ("surprise", 1, "Surprise: hoort hier niet."),
+        ("", 1, '"": hoort hier niet.'),
         ("version", " ", "Versie: is leeg."),
         ("version", "v" * 65, "Versie: is te lang: hooguit 64 tekens."),
         ("title.en", None, "Titel › Engelse tekst: ontbreekt."),
