@@ -19,6 +19,7 @@ from adapters.kit.agreement_chain import Act, Package, Version, read_version
 from adapters.kit.register import SignedAgreement
 from gateway.agreement import MAX_AGREEMENT_BYTES
 from gateway.ledger.entry import Kind, record
+from gateway.parties import raise_epoch
 from gateway.storage.agreement_tables import agreement_signatures, agreement_versions
 from gateway.storage.tables import gateway_state
 
@@ -122,7 +123,10 @@ def signed_statements(conn: Connection, digest: str) -> tuple[dict[str, str], di
 
 def acts(conn: Connection, digest: str) -> dict[str, Act]:
     """Return by party what each did about a version, as it was verified when it came in."""
-    return {each.party_id: _act(each) for each in conn.execute(_SIGNED, {"digest": digest})}
+    found = conn.execute(_SIGNED, {"digest": digest})
+    return {
+        each.party_id: Act(each.jws, each.signed_at, each.withdrawal, each.withdrawn_at) for each in found
+    }
 
 
 def signed_by(conn: Connection, digest: str) -> frozenset[str]:
@@ -244,11 +248,6 @@ def turn(tx: Transaction, vault: Vault, now: int) -> str | None:
     return found.next_digest
 
 
-def raise_epoch(tx: Transaction) -> None:
-    """Have every permit and remembered token that was made before looked at again."""
-    tx.conn.execute(update(gateway_state).values(party_epoch=gateway_state.c.party_epoch + 1))
-
-
 def _change(tx: Transaction, digest: str, **values: str | int | None) -> None:
     tx.conn.execute(update(agreement_versions).where(agreement_versions.c.digest == digest).values(**values))
 
@@ -257,14 +256,3 @@ def _row(found: Row[Any]) -> VersionRow:
     said = found._asdict()
     founding = frozenset(json.loads(said.pop("founding_set")))
     return VersionRow(**said, founding=founding)
-
-
-def _act(found: Row[Any]) -> Act:
-    # Only a withdrawal that is not older than the signature is of this signature.
-    withdrawn = found.withdrawn_at is not None and found.withdrawn_at >= found.signed_at
-    return Act(
-        found.jws,
-        found.signed_at,
-        found.withdrawal if withdrawn else None,
-        found.withdrawn_at if withdrawn else None,
-    )

@@ -13,16 +13,16 @@ from adapters.kit.register import RegisterError, verify_signature, verify_withdr
 from adapters.protocol import REQUEST_FRESH_SECONDS, Role, Worker
 from gateway import agreement_acts as acts
 from gateway import agreement_records as records
-from gateway.agreement_state import VersionState, state
-from gateway.errors import Conflict, InputRefused, Refused
+from gateway.agreement_state import VersionState, bound, state
+from gateway.errors import Conflict, InputRefused, Refused, Unavailable
 from gateway.ledger.entry import Kind
+from gateway.parties import raise_epoch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from adapters.kit.agreement_chain import Act, Version
     from adapters.kit.register import Register
-    from gateway.agreement_records import VersionRow
     from gateway.oauth.resource import Caller
     from gateway.services import Services
     from gateway.storage.unit_of_work import Transaction
@@ -47,14 +47,14 @@ async def sign(
             acts.require_open(known, current, now)
             acts.require_ready(acts.only_if(known.approved_at is None, acts.NOT_APPROVED))
         version = acts.verified(tx, services, digest, now)
-        founders = version.founding | _founders_before(tx, known)
+        founders = _bound(tx, services, version, now)
         if party not in founders and party not in _parties(version):
             raise Refused("not_for_this_party", "This version does not name your party.")
         before = version.acts.get(party)
         if before is not None and before.stands:
             return state(tx.conn, digest, now)
         signed_at = _verified(verify_signature, unverified_signature, party, digest, services.register, now)
-        _require_in_time(version, before, signed_at, founder=party in founders, services=services)
+        _require_in_time(version, before, signed_at, founder=party in founders)
         records.put_signature(tx, digest, party, unverified_signature, signed_at)
         return _recorded(tx, services, Kind.AGREEMENT_SIGNED, digest, (party, worker.id), now)
 
@@ -107,23 +107,22 @@ def _verified(
         raise InputRefused("agreement_signature_invalid", cause=refused.code) from None
 
 
-def _require_in_time(
-    version: Version, before: Act | None, signed_at: int, *, founder: bool, services: Services
-) -> None:
+def _require_in_time(version: Version, before: Act | None, signed_at: int, *, founder: bool) -> None:
     """Refuse a signature that was taken back and is sent again, and a founder's that comes too late."""
     if before is not None and before.withdrawn_at is not None and signed_at <= before.withdrawn_at:
         later = "It must be made later than the withdrawal of the last one."
         raise InputRefused("agreement_signature_invalid", later)
-    # Sources follow a version only if its founders signed it before it began, save the one they were given.
-    given = version.digest == services.register.agreement_digest
-    if founder and not given and signed_at >= version.valid_from:
+    # Sources follow a version only if its founders signed it before it began.
+    # Whoever did and left it later may come back: else a signature taken back would end the agreement.
+    comes_back = before is not None and before.stood_at(version.valid_from)
+    if founder and not comes_back and signed_at >= version.valid_from:
         raise InputRefused("agreement_signature_invalid", "A founding party signs before the version begins.")
 
 
 def _recorded(
     tx: Transaction, services: Services, kind: Kind, digest: str, by: tuple[str, str], now: int
 ) -> VersionState:
-    records.raise_epoch(tx)
+    raise_epoch(tx)
     coming = records.head(tx.conn).next_digest
     unscheduled = coming is not None and not _complete(tx, services, coming, now)
     if coming is not None and unscheduled:
@@ -133,13 +132,19 @@ def _recorded(
 
 
 def _complete(tx: Transaction, services: Services, coming: str, now: int) -> bool:
-    version = acts.verified(tx, services, coming, now)
-    return not missing(version, acts.in_force(tx, services, now))
+    try:
+        version = acts.verified(tx, services, coming, now)
+        return not missing(version, acts.in_force(tx, services, now))
+    except Unavailable:
+        # What somebody did to another version's row keeps no party from taking its signature back.
+        return False
 
 
-def _founders_before(tx: Transaction, known: VersionRow) -> frozenset[str]:
-    before = None if known.supersedes is None else records.row(tx.conn, known.supersedes)
-    return frozenset() if before is None else before.founding
+def _bound(tx: Transaction, services: Services, version: Version, now: int) -> frozenset[str]:
+    """Return who has to sign before the version begins: nobody for the one that every source was given."""
+    if version.digest == services.register.agreement_digest or version.supersedes is None:
+        return frozenset()
+    return bound(version, acts.verified(tx, services, version.supersedes, now))
 
 
 def _parties(version: Version) -> frozenset[str]:

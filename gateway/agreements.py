@@ -245,7 +245,7 @@ class Agreements:
                 "next_agreement_at": None,
             }
             tx.conn.execute(update(gateway_state).values(only))
-            records.raise_epoch(tx)
+            parties.raise_epoch(tx)
 
     def _follows(self, conn: Connection, digest: str) -> bool:
         """Tell whether a version descends from our folder's, or says nothing true about where it is from.

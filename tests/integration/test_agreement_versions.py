@@ -314,13 +314,52 @@ async def test_a_signature_that_was_taken_back_cannot_be_sent_again(agreeing: Ag
     assert package.withdrawals == {VW: taken_back}
 
 
-async def test_a_founder_signs_before_the_version_begins_and_not_after(agreeing: Agreeing) -> None:
+async def test_a_founder_that_signed_in_time_and_left_may_come_back(agreeing: Agreeing) -> None:
     digest = await agreeing.has_in_force()
     await agreeing.withdraws(digest, "dtv")
+    assert await agreeing.stage(digest) == "signed"
     agreeing.gate.passes(5)
-    await refused("agreement_signature_invalid", agreeing.signs(digest, "dtv"))
-    # Under the version that the sources were given it may, since none of them had to follow anyone there.
-    assert (await agreeing.signs(digest, "goedwerk")).state == "signed"
+    assert (await agreeing.signs(digest, "dtv")).state == "in_force"
+
+
+async def test_a_founders_first_signature_is_from_before_the_version_begins(agreeing: Agreeing) -> None:
+    digest = await agreeing.has_approved()
+    begins = (await agreeing.state(digest)).row.valid_from
+    # A clock may be a few seconds ahead of ours, and no more.
+    agreeing.gate.passes(BEGINS_IN_SECONDS - 5)
+    late = agreeing.signature(digest, "dtv", at=begins)
+    await refused("agreement_signature_invalid", agreeing.signs(digest, "dtv", late))
+    other = await agreeing.signs(digest, "goedwerk", agreeing.signature(digest, "goedwerk", at=begins))
+    assert other.signed_by == {"goedwerk"}
+    in_time = agreeing.signature(digest, "dtv", at=begins - 1)
+    assert "dtv" in (await agreeing.signs(digest, "dtv", in_time)).signed_by
+
+
+async def test_who_founded_the_version_before_signs_the_next_also_when_it_is_not_named_there(
+    agreeing: Agreeing,
+) -> None:
+    document = agreeing.document(founding_set=[VW, "askv", "ind"])
+    del document["parties"]["dtv"], document["sources"]["dtv"]
+    digest = (await agreeing.proposes(document)).row.digest
+    await agreeing.approves(digest)
+    for party in (VW, "askv", "ind"):
+        await agreeing.signs(digest, party)
+    assert "dtv" in missing(await refused("agreement_not_ready", agreeing.activates(digest)))
+    await agreeing.signs(digest, "dtv")
+    assert (await agreeing.activates(digest)).state == "scheduled"
+
+
+async def test_a_founder_that_left_signs_what_followed_whenever_it_likes(agreeing: Agreeing) -> None:
+    await agreeing.withdraws(agreeing.anchor, "dtv")
+    digest = (await agreeing.proposes(agreeing.document(founding_set=[VW, "askv", "ind"]))).row.digest
+    await agreeing.approves(digest)
+    for party in (VW, "askv", "ind"):
+        await agreeing.signs(digest, party)
+    await agreeing.activates(digest)
+    agreeing.gate.passes(BEGINS_IN_SECONDS + 5)
+    await agreeing.gate.services.agreements.keep_up(agreeing.gate.services, anew=True)
+    joined = await agreeing.signs(digest, "dtv")
+    assert (joined.state, "dtv" in joined.signed_by) == ("in_force", True)
 
 
 # --- withdrawing -----------------------------------------------------------------------------
@@ -342,6 +381,16 @@ async def test_a_withdrawal_that_is_not_the_partys_own_of_this_moment_is_refused
     await refused("agreement_signature_invalid", agreeing.withdraws(digest, VW, wrong))
     assert VW in (await agreeing.state(digest)).signed_by
     assert VW not in (await agreeing.withdraws(digest, VW)).signed_by
+
+
+async def test_a_withdrawal_from_before_the_version_began_is_refused_after_it(agreeing: Agreeing) -> None:
+    digest = await agreeing.has_in_force()
+    agreeing.gate.passes(10)
+    begins = (await agreeing.state(digest)).row.valid_from
+    early = agreeing.withdrawal(digest, "dtv", at=begins - 1)
+    await refused("agreement_signature_invalid", agreeing.withdraws(digest, "dtv", early))
+    in_time = agreeing.withdrawal(digest, "dtv", at=begins)
+    assert "dtv" not in (await agreeing.withdraws(digest, "dtv", in_time)).signed_by
 
 
 async def test_who_has_not_signed_has_nothing_to_withdraw(agreeing: Agreeing) -> None:
