@@ -13,7 +13,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import against_bare, durability, generator, overload, sidecar, slow_source, start, versus
+from bench import against_bare, durability, generator, overload, scaling, sidecar, slow_source, start, versus
 from bench.figures import Figure
 from bench.load import connections
 from bench.measuring import Measuring
@@ -28,6 +28,8 @@ PARTS: dict[str, Callable[[Measuring], Awaitable[list[Figure]]]] = {
     "P1": against_bare.measure,
     "P2": sidecar.measure,
     "P3": durability.measure,
+    "P4": scaling.consents,
+    "P5": scaling.rows,
     "P9": slow_source.measure,
     "P10": overload.measure,
     "R1": start.measure,

@@ -44,7 +44,7 @@ class Sidecar:
 
 async def measure(measuring: Measuring) -> list[Figure]:
     """Measure P2 where nginx and OPA can be had; else say what is missing, and measure nothing."""
-    nginx, opa = _nginx(), await asyncio.to_thread(_opa)
+    nginx, opa = _nginx(), await asyncio.to_thread(opa_program)
     if nginx is None or opa is None:
         missing = " and ".join(name for name, path in (("nginx", nginx), ("OPA", opa)) if path is None)
         measuring.say(f"P2: {missing} cannot be had here, so nothing was compared")
@@ -245,7 +245,7 @@ def _nginx() -> str | None:
     return os.environ.get("BENCH_NGINX") or shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 
 
-def _opa() -> str | None:
+def opa_program() -> str | None:
     """Ask for the pinned OPA; it is built once where there is a Go toolchain."""
     found = subprocess.run([str(ROOT / ".ci" / "opa")], stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603
     path = found.stdout.strip()

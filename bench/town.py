@@ -105,8 +105,10 @@ async def inhabited(
         town = Town(
             folder, deployment, url, fleet, requesters, Settled((), ()), f"http://127.0.0.1:{bare_port}"
         )
-        programs = [town.gateway(), *_sources(deployment, clients + silent), _bare(town, bare_port)]
-        await asyncio.to_thread(fleet.start, *programs)
+        # The gateway first: on PostgreSQL the pass-through makes a table, and the gateway wants no other's.
+        await asyncio.to_thread(fleet.start, town.gateway())
+        others = [*_sources(deployment, clients + silent), _bare(town, bare_port)]
+        await asyncio.to_thread(fleet.start, *others)
         everyone = [
             ClientIdentifier(scheme=Scheme.V_NUMBER, value=v_number(n)) for n in range(clients + silent)
         ]

@@ -19,19 +19,18 @@ from consent.tables import metadata as metadata
 _RECORDERS = select(consents.c.id, consents.c.recorded_by_party).where(
     consents.c.id.in_(bindparam("ids", expanding=True))
 )
+_LIVING_COLUMNS = select(
+    consents.c.id,
+    consents.c.state,
+    consents.c.confirmed_by,
+    consents.c.minor,
+    consents.c.guardian,
+    consents.c.valid_from,
+    consents.c.valid_until,
+    consent_grants.c.explicit,
+).join(consents, consents.c.id == consent_grants.c.consent_id)
 _LIVING = (
-    select(
-        consents.c.id,
-        consents.c.state,
-        consents.c.confirmed_by,
-        consents.c.minor,
-        consents.c.guardian,
-        consents.c.valid_from,
-        consents.c.valid_until,
-        consent_grants.c.explicit,
-    )
-    .join(consents, consents.c.id == consent_grants.c.consent_id)
-    .where(
+    _LIVING_COLUMNS.where(
         consent_grants.c.client_id == bindparam("client_id"),
         consent_grants.c.purpose == bindparam("purpose"),
         consent_grants.c.source == bindparam("source"),
@@ -43,7 +42,22 @@ _LIVING = (
     .order_by(consent_grants.c.active_until.desc())
     .limit(bindparam("limit"))
 )
-_LIVING_ONLY = _LIVING.where(consent_grants.c.consent_id.in_(bindparam("only", expanding=True)))
+# Client and purpose are asked of the consent, not of its lines: else PostgreSQL may take the look-up index
+# and walk past every other consent of the client to find the few that are named.
+_LIVING_ONLY = (
+    _LIVING_COLUMNS.where(
+        consent_grants.c.consent_id.in_(bindparam("only", expanding=True)),
+        consent_grants.c.source == bindparam("source"),
+        consent_grants.c.recipient == bindparam("recipient"),
+        consent_grants.c.category == bindparam("category"),
+        consent_grants.c.active_until.is_not(None),
+        consents.c.client_id == bindparam("client_id"),
+        consents.c.purpose == bindparam("purpose"),
+        consents.c.state == State.ACTIVE.value,
+    )
+    .order_by(consent_grants.c.active_until.desc())
+    .limit(bindparam("limit"))
+)
 _STATEMENTS = select(
     consent_statements.c.consent_id, consent_statements.c.id, consent_statements.c.statement_sealed
 ).where(
@@ -209,8 +223,8 @@ def living_grants(
 ) -> tuple[Row[Any], ...]:
     """Read the active consents that cover one category, those that hold longest first.
 
-    `only` restricts to these consents. Cost: one walk down the look-up index of at most `limit` rows,
-    however many consents the client ever gave.
+    `only` restricts to these consents. Cost: one walk down the look-up index of at most `limit` rows, or one
+    look-up by key for each of `only`, however many consents the client ever gave.
     """
     asked: dict[str, Any] = {
         "client_id": client_id,

@@ -206,16 +206,18 @@ async def test_facts_are_read_by_the_index_however_many_consents_a_client_gave(g
     for first in range(0, 4 * batch, batch):
         await gate.services.store.write(lambda tx, first=first: add(tx, first))
 
-    def plan(conn: Connection) -> tuple[str, list[str]]:
+    def plan(conn: Connection, only: set[str] | None = None) -> tuple[str, list[str]]:
         ran: list[tuple[str, Any]] = []
 
         def keep(_conn: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
             ran.append((statement, parameters))
 
         event.listen(conn, "before_cursor_execute", keep)
-        found = consents.consent_facts(conn, client_id, "legal_screening", "ind", VW, ["decisions"])
+        asked = ("legal_screening", "ind", VW, ["decisions"])
+        found = consents.consent_facts(conn, client_id, *asked, only=only)
+        assert only is None or not consents.consent_facts(conn, "another", *asked, only=only)
         event.remove(conn, "before_cursor_execute", keep)
-        [(statement, parameters)] = [one for one in ran if one[0] != "BEGIN"]
+        statement, parameters = next(one for one in ran if one[0] != "BEGIN")
         explain = "EXPLAIN QUERY PLAN" if conn.dialect.name == "sqlite" else "EXPLAIN"
         rows = conn.exec_driver_sql(f"{explain} {statement}", parameters)
         return "\n".join(str(row) for row in rows), [fact.id for fact in found]
@@ -224,3 +226,8 @@ async def test_facts_are_read_by_the_index_however_many_consents_a_client_gave(g
     assert found == [view.consent.id]
     assert "ix_consent_grants" in planned
     assert not re.search(r"Seq Scan on consent_grants|SCAN consent_grants", planned)
+
+    # At a hand-over the consents are known: nothing is walked to find them.
+    planned, found = await gate.reads(lambda conn: plan(conn, {view.consent.id}))
+    assert found == [view.consent.id]
+    assert not re.search(r"look_up|Seq Scan on consent_grants|SCAN consent_grants", planned)
