@@ -21,7 +21,7 @@ from typer.testing import CliRunner, Result
 from adapters.kit.register import agreement_digest
 from gateway.cli.commands import app
 from gateway.cli.processes import choose_addresses
-from gateway.cli.provision import AGREEMENT, gateway_environment, provision
+from gateway.cli.provision import AGREEMENT, Deployment, gateway_environment, provision
 from gateway.cli.up import write_sandbox
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow]
@@ -35,6 +35,7 @@ class Place:
     """A gateway in a process of its own, and the parties' keys."""
 
     folder: Path
+    deployment: Deployment
 
     def run(self, *arguments: str, party: str = VW, answer: str | None = None) -> Result:
         given = ["agreement", *arguments, "--sandbox", str(self.folder / "sandbox.json"), "--as", party]
@@ -88,7 +89,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
                 break
             except OSError:
                 time.sleep(0.1)
-        yield Place(folder)
+        yield Place(folder, deployment)
     finally:
         process.terminate()
         process.wait(20)
@@ -119,6 +120,21 @@ def test_a_party_takes_its_signature_back_and_gives_it_again(place: Place) -> No
     time.sleep(1.1)  # a signature counts again once it is later than the withdrawal, in whole seconds
     assert "goedwerk" in place.json("sign", IN_FORCE, "--worker", "gw-beheer-3", **as_goedwerk)["signed_by"]
     assert "| Goedwerk | terugkeerorganisatie | ja |" in place.done("render")
+
+
+def test_a_party_signs_with_the_keys_of_its_own_system(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    holder = place.deployment["avim"]
+    monkeypatch.setenv("POORT_REQUESTER_PARTY", "avim")
+    monkeypatch.setenv("POORT_REQUESTER_GATEWAY_URL", place.deployment.addresses.gateway)
+    monkeypatch.setenv("POORT_REQUESTER_KEYS_FOLDER", str(holder.keys_folder))
+    monkeypatch.setenv("POORT_REQUESTER_KEYS_PASSPHRASE", holder.passphrase)
+    monkeypatch.setenv("POORT_REQUESTER_DEPLOYMENT_FOLDER", str(holder.deployment_folder))
+    for command, stands in (("withdraw", False), ("sign", True)):
+        time.sleep(1.1)
+        given = ["agreement", command, IN_FORCE, "--worker", "avim-beheer-2:admin", "--json"]
+        done = CliRunner().invoke(app, given)
+        assert done.exit_code == 0, done.output
+        assert ("avim" in json.loads(done.stdout)["signed_by"]) == stands
 
 
 def test_what_is_refused_is_said_with_its_code_and_what_to_do(place: Place) -> None:
