@@ -11,24 +11,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection
 
 from adapters.kit.agreement_chain import Package, missing, read_version
-from adapters.kit.register import RegisterError, verify_signature, verify_withdrawal
+from adapters.kit.register import RegisterError, agreement_digest, verify_signature, verify_withdrawal
 from adapters.kit.strict_json import StrictJsonError
 from gateway import agreement_records as records
 from gateway.agreement import Agreement, AgreementInvalid, of
 from gateway.policy.port import PolicyBuildRefused
-from gateway.storage.agreement_tables import agreement_signatures
 
 if TYPE_CHECKING:
     from adapters.kit.agreement_chain import Version
     from adapters.kit.register import Register
     from gateway.policy.port import VersionedEngine
-
-_SIGNATURES = select(
-    agreement_signatures.c.party_id, agreement_signatures.c.jws, agreement_signatures.c.withdrawal
-).where(agreement_signatures.c.digest == bindparam("digest"))
 
 _log = structlog.get_logger("gateway.agreements")
 
@@ -78,9 +73,11 @@ class HeldVersions:
         known = self._signed.get(digest)
         if known is not None and known[0] == epoch:
             return known[1]
-        rows = conn.execute(_SIGNATURES, {"digest": digest}).all()
+        signatures, withdrawals = records.signed_statements(conn, digest)
         stand = frozenset(
-            row.party_id for row in rows if self._verifies(digest, row.party_id, row.jws, row.withdrawal, now)
+            party
+            for party, jws in signatures.items()
+            if self._verifies(digest, party, jws, withdrawals.get(party), now)
         )
         version = self._held.get(digest)
         founding = frozenset(version.terms.founding_set) if version is not None else frozenset()
@@ -149,6 +146,8 @@ class HeldVersions:
             package = records.package(conn, digest)
             if package is None:
                 raise NotLoaded("not_a_successor")
+            if agreement_digest(package.agreement) != digest:
+                raise NotLoaded("agreement_invalid")
             back = package.withdrawals
             signatures = {
                 party: jws
@@ -156,12 +155,9 @@ class HeldVersions:
                 if self._verifies(digest, party, jws, back.get(party), now) is not None
             }
             withdrawals = {party: jws for party, jws in back.items() if party in signatures}
-            version = read_version(Package(package.agreement, signatures, withdrawals), self._register, now)
+            return read_version(Package(package.agreement, signatures, withdrawals), self._register, now)
         except (RegisterError, StrictJsonError) as untrue:
             raise NotLoaded(untrue.code) from None
-        if version.digest != digest:
-            raise NotLoaded("agreement_invalid")
-        return version
 
     def _verifies(self, digest: str, party: str, jws: str, withdrawal: str | None, now: int) -> bool | None:
         """Tell whether a signature stands; None where it, or what takes it back, does not verify."""
