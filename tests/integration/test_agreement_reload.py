@@ -26,7 +26,7 @@ from tests.postgres import Cluster
 
 pytestmark = pytest.mark.asyncio(loop_scope="function")
 
-# For this purpose the first version opens residence_status and not application_status, the second the reverse.
+# Here the first version opens residence_status and not application_status, the second the reverse.
 PURPOSE, CLOSES, OPENS = "intake_check", Category.RESIDENCE_STATUS, Category.APPLICATION_STATUS
 ASKED = (Category.PERSPECTIVE, CLOSES, OPENS)
 BEFORE, AFTER = frozenset({"perspective", str(CLOSES)}), frozenset({"perspective", str(OPENS)})
