@@ -163,8 +163,8 @@ def test_up_keeps_two_gateways_running_and_says_where_they_are(tmp_path: Path) -
         assert json.loads(asked.stdout)["state"] == "nothing_to_share", asked.stderr
         assert calls_answered(tmp_path / "logs" / f"{OTHER}.log")[ASK] == 1
     finally:
-        running.send_signal(signal.SIGINT)
-        running.wait(20)
+        running.send_signal(signal.SIGTERM)
+        running.wait(60)
     assert not sandbox.exists()
 
 
