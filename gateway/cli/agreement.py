@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
@@ -26,6 +28,8 @@ _THE_DRAFT = "policies/agreement/agreement.json"
 _AS_VW = "--sandbox var/sandbox.json --as vluchtelingenwerk"
 _AS_ASKV = "--sandbox var/sandbox.json --as askv"
 _FILE_OR_DIGEST = "a JSON file, or the digest of one that the gateway knows"
+_Form = Literal["html", "md", "json"]
+_FORMS: Mapping[str, _Form] = {".html": "html", ".htm": "html", ".json": "json"}
 
 
 @app.command(
@@ -74,8 +78,12 @@ def render(
         ),
     ] = None,
     form: Annotated[
-        Literal["html", "md"] | None,
-        typer.Option("--format", help="One HTML page, or Markdown. Not given: what the name of --out says."),
+        _Form | None,
+        typer.Option(
+            "--format",
+            help="One HTML page, Markdown, or the document itself, to begin a draft from. Not given: what the"
+            " name of --out says.",
+        ),
     ] = None,
     to: Annotated[
         Path | None, typer.Option("--out", help="The file to write; what is there is replaced.")
@@ -94,14 +102,18 @@ def render(
 
     acting = Acting(sandbox, as_party, as_json=False)
     version = in_force(acting, lang) if named is None else find(named, acting, lang)
-    written = text.render(
-        version.terms,
-        version.digest,
-        form=form or ("html" if to is not None and to.suffix in {".html", ".htm"} else "md"),
-        language=lang,
-        signed_by=version.signed_by,
-        state=version.state,
-    )
+    chosen = form or _FORMS.get(to.suffix if to is not None else "", "md")
+    if chosen == "json":
+        written = json.dumps(version.document, ensure_ascii=False, indent=1) + "\n"
+    else:
+        written = text.render(
+            version.terms,
+            version.digest,
+            form=chosen,
+            language=lang,
+            signed_by=version.signed_by,
+            state=version.state,
+        )
     if to is None:
         typer.echo(written, nl=False)
         return

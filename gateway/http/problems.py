@@ -159,7 +159,7 @@ PROBLEMS: Mapping[str, Problem] = {
         "Open a case on the client's mandate, or be invited.",
     ),
     "role_may_not": Problem(
-        403, "The worker's role does not allow this.", "Have a worker on the case act, in a role that may."
+        403, "The worker's role does not allow this.", "Have a worker act whose role may."
     ),
     "not_found": Problem(
         404, "There is no such resource for this caller.", "Check the id; ids differ per party."

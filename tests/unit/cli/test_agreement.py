@@ -213,6 +213,13 @@ def test_the_text_is_written_as_a_page_or_as_markdown(tmp_path: Path) -> None:
     assert markdown.read_text("utf-8") == render(terms, digest, form="md")
 
 
+def test_the_document_itself_is_written_to_begin_a_draft_from(tmp_path: Path) -> None:
+    draft = tmp_path / "draft.json"
+    assert run("render", FILE, "--out", draft).exit_code == 0
+    assert json.loads(draft.read_text("utf-8")) == DATA
+    assert run("render", FILE, "--format", "json").stdout == draft.read_text("utf-8")
+
+
 def cited(part: Any, key: str = "") -> Iterator[str]:
     """Yield every paragraph that a decision under the agreement can cite."""
     if isinstance(part, dict):
