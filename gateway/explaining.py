@@ -34,7 +34,8 @@ async def explain(services: Services, exchange: Exchange) -> Explanation:
     and Unavailable where policy does not answer.
     """
     decision, made_under = await services.store.read(lambda conn: _recorded(conn, services, exchange))
-    in_force, now = services.agreement, services.clock()
+    in_force = services.agreement
+    now = services.agreements.moment(in_force.digest, services.clock())
 
     async def permits(asked: Asked, degree: Degree) -> Collection[str]:
         question = question_about_nobody(in_force.digest, asked, degree, now)
