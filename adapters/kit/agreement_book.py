@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import structlog
 
 from adapters.kit import strict_json
-from adapters.kit.agreement_chain import Chain, Package, Version, read_package
+from adapters.kit.agreement_chain import Act, Chain, Package, Version, read_package
 from adapters.kit.claims import is_named_digest
 from adapters.kit.jose import LEEWAY_SECONDS
 from adapters.kit.order_refused import AgreementUnavailable, OrderRefused
@@ -83,6 +83,7 @@ class AgreementBook:
         self._clock = clock
         self._learn_seconds = learn_seconds
         self._learning = asyncio.Lock()
+        self._kept: dict[str, Mapping[str, Act]] = {}
 
     async def load(self) -> None:
         """Take up what was learnt before, each version verified anew; what no longer verifies stays out."""
@@ -142,8 +143,7 @@ class AgreementBook:
         except (SessionError, TimeoutError) as failure:
             _log.warning("agreements_not_refreshed", cause=str(failure) or "timeout")
             named = []
-        digests = [one for one in named if isinstance(one, str) and is_named_digest(one)]
-        for digest in dict.fromkeys((known, *digests)):
+        for digest in dict.fromkeys((known, *(one for one in named if isinstance(one, str)))):
             try:
                 await self._learn(digest)
             except (RegisterError, SessionError, TimeoutError) as failure:
@@ -208,7 +208,10 @@ class AgreementBook:
                     supersedes=package.agreement.get("supersedes"),
                 )
             raise
-        await self._store.keep_agreement(version.digest, _text(version.package))
+        # Most refreshes bring what is known; said only once it is on disk.
+        if self._kept.get(version.digest) != version.acts:
+            await self._store.keep_agreement(version.digest, _text(version.package))
+            self._kept[version.digest] = version.acts
 
 
 def _text(package: Package) -> str:

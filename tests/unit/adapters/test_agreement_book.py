@@ -184,6 +184,16 @@ async def test_clocks_may_differ_by_ten_seconds_around_the_instant(
     await refused(book, D1, FROM + 10)
 
 
+async def test_a_version_that_was_in_force_for_seconds_is_found_by_an_order_of_those(
+    book: AgreementBook, gateway: Gateway
+) -> None:
+    third = successor(SECOND, valid_from=FROM + 5)
+    gateway.serve(package(SECOND), package(third))
+    gateway.now = FROM + 6
+    assert await judges(book, agreement_digest(third), FROM + 6) == [agreement_digest(third)]
+    assert await judges(book, D2, FROM + 2) == [D2, agreement_digest(third)]
+
+
 # --- what is kept --------------------------------------------------------------------------
 
 

@@ -368,12 +368,33 @@ def test_each_further_act_is_followed_in_turn() -> None:
         (NOW - 30, NOW - 20, False),
         (NOW - 10, None, True),
         (NOW - 10, NOW - 5, False),
+        (NOW - 3, NOW - 2, False),
+        (NOW - 1, NOW - 2, True),
+        (NOW - 1, NOW - 1, False),
     ]
     for signed_at, withdrawn_at, stands in steps:
         withdrawn = {} if withdrawn_at is None else {"law": withdrawn_at}
         brought = package(FIRST, {"vw": NOW - 3600, "ind": NOW - 3600, "law": signed_at}, withdrawn)
         assert ("law" in made.admit(brought, NOW).signed.signed_by) is stands
         assert read_version(made.anchor.package, REGISTER, NOW) == made.anchor
+
+
+@pytest.mark.parametrize(
+    ("first_seen", "then"),
+    [
+        (({"ind": NOW}, {"ind": FROM + 50}), ({"ind": NOW}, {"ind": FROM - 1})),
+        (({"ind": NOW}, {"ind": FROM + 50}), ({"ind": FROM + 50}, {"ind": FROM + 50})),
+        (({"ind": NOW + 20}, {"ind": NOW + 10}), ({"ind": FROM + 5}, {"ind": NOW + 10})),
+    ],
+    ids=["left a second time, dated back", "signed again in the second of leaving", "signed again, too late"],
+)
+def test_what_a_founder_does_later_does_not_take_a_version_out_of_its_place(
+    first_seen: tuple[dict[str, int], dict[str, int]], then: tuple[dict[str, int], dict[str, int]]
+) -> None:
+    made = chain()
+    for signed, withdrawn in (({"ind": NOW}, {}), first_seen, then):
+        made.admit(package(SECOND, {"vw": NOW, **signed}, withdrawn), FROM + 100)
+        assert digest_in_force(made, FROM + 100) == agreement_digest(SECOND)
 
 
 def test_a_signature_is_no_withdrawal_and_the_reverse() -> None:
