@@ -72,7 +72,13 @@ async def get_policy_bundle(
     bundle = engine.bundle
     # Weak (RFC 9110 §8.8.1): another gateway signs the same content with other bytes.
     headers = {**_CACHING, "ETag": f'W/"{bundle.revision}"'}
-    if headers["ETag"] in (tag.strip() for tag in if_none_match.split(",")):
+    if _has(if_none_match, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     offered: Offered = request.app.state.offered_bundle
     return Response(await offered.archive(bundle, parts), media_type=MEDIA_TYPE, headers=headers)
+
+
+def _has(if_none_match: str, tag: str) -> bool:
+    """Compare weakly, as this header asks for (RFC 9110 §13.1.2)."""
+    known = {each.strip().removeprefix("W/") for each in if_none_match.split(",")}
+    return bool(known & {"*", tag.removeprefix("W/")})

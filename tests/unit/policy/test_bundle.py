@@ -89,6 +89,9 @@ def test_old_versions_leave_the_bundle_and_the_policies_stay(policies: Path) -> 
     assert first.holding(HELD) == first
     assert [both.decides_as(last.revision, each) for each in (old, new)] == [False, True]
     assert [last.decides_as(both.revision, each) for each in (old, new)] == [False, True]
+    changed = bundle_of(policies, HELD)
+    assert changed.decides_as(changed.revision, old)
+    assert not first.decides_as(changed.revision, old)
     for wrong in ({}, {new: {"valid_until": float("nan")}}):
         with pytest.raises(PolicyBuildRefused):
             both.holding(wrong)
