@@ -178,9 +178,11 @@ def test_every_command_of_the_tutorial_runs(sandbox: Sandbox, tmp_path: Path) ->
     script = scene + "".join(blocks).replace("var/sandbox.json", str(sandbox.file))
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=180, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("exit code 1") == 3
+    assert done.stdout.count("exit code 1") == 4
     assert done.stdout.count("nothing to share") == 3
     assert "still_waiting" in done.stderr
+    assert "scheduled: in force from" in done.stdout
+    assert "signed by 3 of 4" in done.stdout
     assert "verified" in done.stdout
     assert len(list((tmp_path / "papers").iterdir())) == 2
 
