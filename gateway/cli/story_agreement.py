@@ -40,7 +40,8 @@ async def change_the_agreement(world: World) -> Facts:
     old = await world.vluchtelingenwerk.agreement_in_force()
     was = str(old["in_force"])
     document = (await world.vluchtelingenwerk.agreement(was)).version.signed.data
-    draft = _draft(document, was, system_clock())
+    # A day ahead, until its first second is agreed.
+    draft = next_version(document, was, system_clock() + 86_400)
     began = time.monotonic()
     await _compare(world, facts, document, draft)
 
@@ -78,15 +79,12 @@ async def change_the_agreement(world: World) -> Facts:
     return facts
 
 
-def _draft(document: Mapping[str, Any], supersedes: str, now: int) -> dict[str, Any]:
-    """Write the next version: one rule more, one rule less. It begins a day from now until that is agreed."""
+def next_version(document: Mapping[str, Any], supersedes: str, valid_from: int) -> dict[str, Any]:
+    """Write the version that the parties want: one rule more, one rule less. `valid_from` in seconds."""
     draft = copy.deepcopy(dict(document))
     year, _, number = str(draft["version"]).partition("-")[0].partition(".")
-    draft |= {
-        "version": f"{year}.{int(number) + 1}-demo",
-        "supersedes": supersedes,
-        "valid_from": now + 86_400,
-    }
+    version = f"{year}.{int(number) + 1}-demo"
+    draft |= {"version": version, "supersedes": supersedes, "valid_from": valid_from}
     rules = draft["rules"][PURPOSE]["ngo"]["ind"]
     rules[OPENED.value] = rules.pop(CLOSED.value) | {"id": f"{PURPOSE}.ngo.ind.{OPENED}"}
     return draft

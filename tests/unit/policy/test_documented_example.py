@@ -1,4 +1,4 @@
-"""docs/policy.md shows a question, the rule that it meets, and the answer: it is what the policy says."""
+"""docs/policy.md and docs/agreement.md follow one example: each thing they show is what is there."""
 
 from __future__ import annotations
 
@@ -8,10 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from adapters.kit.register import SignedAgreement, agreement_digest
+from gateway.agreement import check
+from gateway.agreement_document.difference import Side, difference
+from gateway.agreement_document.text import render
+from gateway.cli.story_agreement import next_version
 from gateway.policy.port import ConsentFact, Question
 from gateway.policy.rego import document, verdict
 from gateway.policy.wasm import WasmEngine
+from gateway.policy.wording import NEXT_STEPS, REASONS
 
 ROOT = Path(__file__).resolve().parents[3]
 POLICIES = ROOT / "policies"
@@ -64,3 +71,39 @@ def test_the_rule_is_a_rule_of_the_agreement() -> None:
     _, _, shown = _shown()
     rule = shown["rules"]["legal_screening"]["ngo"]["ind"]["decisions"]
     assert rule.items() <= AGREEMENT["rules"]["legal_screening"]["ngo"]["ind"]["decisions"].items()
+
+
+# --- docs/agreement.md: the same example, for lawyers --------------------------------------------
+
+
+def _lawyers_page() -> str:
+    """Return the page on one line, without what marks a quotation or stress."""
+    text = (ROOT / "docs/agreement.md").read_text("utf-8")
+    return " ".join(re.sub(r"^ *> ?|\*", "", text, flags=re.M).split())
+
+
+@pytest.mark.parametrize("number", ["art. 5.2", "art. 2.3"])
+def test_the_articles_are_quoted_as_they_stand(number: str) -> None:
+    article = AGREEMENT["articles"][number]
+    assert f"{number} {article['nl']} ({article['source']})" in _lawyers_page()
+
+
+def test_the_rule_is_the_row_that_the_text_of_the_agreement_has() -> None:
+    text = render(check(AGREEMENT), DIGEST, form="md")
+    rows = re.findall(r"^\| beschikkingen \|.*$", text, re.M)
+    shown = next(row for row in rows if "art. 5.2" in row)
+    cells = [re.sub(r"\[(.*?)\]\(.*?\)", r"\1", cell).strip() for cell in shown.strip("|").split("|")]
+    assert f"| {' | '.join(cells)} |" in _lawyers_page()
+
+
+def test_the_answer_is_in_the_gateways_words() -> None:
+    for sentence in (REASONS["no_consent"], NEXT_STEPS["record_consent"]):
+        assert sentence[0].lower() + sentence[1:].rstrip(".") in _lawyers_page()
+
+
+def test_the_change_is_described_as_the_comparison_describes_it() -> None:
+    changed = next_version(AGREEMENT, DIGEST, 1_798_761_600)
+    found = difference(Side.of(AGREEMENT, POLICIES), Side.of(changed, POLICIES))
+    assert [len(part) for part in (found.permits, found.forbids)] == [1, 1]
+    assert f"Nieuw toegestaan: {found.permits[0].nl}" in _lawyers_page()
+    assert f"Niet meer toegestaan: {found.forbids[0].nl}" in _lawyers_page()
