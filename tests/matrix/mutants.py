@@ -247,4 +247,6 @@ def shown(opa: Path, seconds: float, progress: Callable[[Totals], None], every_n
     )
     if not whole:
         say("not all of them: it was told to stop early")
-    return rate >= CAUGHT and not unlisted and not stale
+    # The share is one of all of them: a part may by chance begin with those that survive.
+    enough = rate >= CAUGHT if whole else caught > 0
+    return enough and not unlisted and not stale
