@@ -436,6 +436,19 @@ async def test_a_scheduled_version_that_a_founder_leaves_is_scheduled_no_longer(
     assert await agreeing.stage(digest) == "lapsed"
 
 
+async def test_a_touched_row_of_the_scheduled_version_keeps_nobody_from_leaving(agreeing: Agreeing) -> None:
+    digest = await agreeing.has_scheduled()
+    touched = text(
+        "UPDATE agreement_signatures SET jws = 'a.b.c' WHERE digest = :digest AND party_id = 'ind'"
+    )
+    store = agreeing.gate.services.store
+    await store.write(lambda tx: tx.conn.execute(touched, {"digest": digest}).rowcount)
+    left = await agreeing.withdraws(agreeing.anchor, "goedwerk")
+    assert "goedwerk" not in left.signed_by
+    # What cannot be verified is not waited for: the version in force stays.
+    assert await agreeing.gate.reads(records.head) == records.Head(agreeing.anchor, None, None)
+
+
 async def test_a_scheduled_version_stays_so_when_another_party_leaves_it(agreeing: Agreeing) -> None:
     digest = await agreeing.has_signed()
     await agreeing.signs(digest, "goedwerk")
