@@ -210,6 +210,10 @@ class Agreements:
         tried(state.digest, self._held.take_in)
         tried(state.digest, self._held.prove)
         wanted = {before.in_force.digest, state.digest}
+        # The one before it too: what was asked under it just before the instant may still be under way.
+        current = self.version(state.digest)
+        earlier = self.version(current.supersedes or "") if current is not None else None
+        wanted |= {earlier.digest} if earlier is not None else set()
         wanted |= {row.digest for row in rows if _may_come(row, state, now)}
         if state.next_digest is not None:
             wanted.add(state.next_digest)

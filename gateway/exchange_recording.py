@@ -39,13 +39,13 @@ async def refuse_by_agreement(
     said = receipts.detail(exchange, (), {}, now=now, refusal=refusal.code, paragraph=refusal.paragraph)
 
     def write(tx: Transaction) -> Exchange:
-        taken = _claimed(tx, request, exchange, now=now)
-        if taken is not None:
-            return taken
-        at = services.clock()
-        if not facts.still_stand(tx.conn, services, replace(footing, client_id=None), at=at):
+        taken, at = _claimed(tx, request, exchange, now=now), services.clock()
+        # On no client's facts, whoever was named; on the agreement, and how it was signed.
+        if taken is None and not facts.still_stand(
+            tx.conn, services, replace(footing, client_id=None), at=at
+        ):
             raise FactsChanged
-        return _store(tx, services, request, exchange, Kind.REQUEST_REFUSED, said, at=at)
+        return taken or _store(tx, services, request, exchange, Kind.REQUEST_REFUSED, said, at=at)
 
     return await services.store.write(write)
 

@@ -28,6 +28,7 @@ KILLS = "tests/faults/test_kills.py"
 REPLAYS = "tests/faults/test_replays.py"
 RACE = "tests/integration/promises/test_race.py"
 RECORD = "tests/integration/promises/test_no_record_no_release.py"
+TURN = "tests/integration/test_agreement_turn.py"
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,13 @@ MUTANTS = (
         'gateway_state.c.party_epoch == bindparam("party_epoch")',
         "gateway_state.c.party_epoch >= 0",
         _race("a suspension"),
+    ),
+    Mutant(
+        "record under a version of the agreement whose time is over",
+        "gateway/facts.py",
+        'gateway_state.c.next_agreement_at > bindparam("at")',
+        "gateway_state.c.next_agreement_at > 0",
+        (f"{TURN}::test_what_is_decided_before_the_instant_is_not_recorded_after_it[sqlite]",),
     ),
     Mutant(
         "ignore the clock under the lock",

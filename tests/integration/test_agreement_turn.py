@@ -161,15 +161,19 @@ async def test_what_is_decided_before_the_instant_is_not_recorded_after_it(agree
 
 
 async def test_a_refusal_by_the_agreement_alone_names_the_version_of_its_instant(agreeing: Agreeing) -> None:
-    gate = agreeing.gate
-    document = agreeing.document()
-    document["rules"].pop("legal_screening")
-    digest = await agreeing.has_scheduled(rules=document["rules"])
+    gate, rules = agreeing.gate, agreeing.document()["rules"]
+    closed = {purpose: table for purpose, table in rules.items() if purpose != "legal_screening"}
+    second = await agreeing.has_scheduled(rules=closed)
     gate.passes(BEGINS_IN_SECONDS - 1)
     assert await refusal(gate.services) is None
-    late = Late(gate.services.engine, gate, 1)  # type: ignore[arg-type]
-    refused = await ask(replace(gate.services, engine=late))
-    assert (refused.failure, refused.agreement_digest) == ("no_rule_in_agreement", digest)
+    refused = await ask(replace(gate.services, engine=Late(gate.services.engine, gate, 1)))  # type: ignore[arg-type]
+    assert (refused.failure, refused.agreement_digest) == ("no_rule_in_agreement", second)
+    # And what the one refuses a moment before its end, the next one opens.
+    third = await agreeing.has_scheduled(version="2026.3", rules=rules)
+    gate.passes(BEGINS_IN_SECONDS - 1)
+    assert await refusal(gate.services) == "no_rule_in_agreement"
+    opened = await ask(replace(gate.services, engine=Late(gate.services.engine, gate, 1)))  # type: ignore[arg-type]
+    assert (opened.failure, opened.agreement_digest) == (None, third)
 
 
 async def test_many_requests_at_the_instant_are_decided_and_one_entry_says_that_it_came(
@@ -386,10 +390,6 @@ def no_signature(digest: str) -> Any:
     return delete(SIGNATURE).where(SIGNATURE.c.digest == digest, SIGNATURE.c.party_id == "dtv")
 
 
-def no_row(digest: str) -> Any:
-    return delete(VERSION).where(VERSION.c.digest == digest)
-
-
 def too_early(_: str) -> Any:
     """Have it come before the instant that its founders signed."""
     return update(STATE).values(next_agreement_at=STATE.c.next_agreement_at - BEGINS_IN_SECONDS // 2)
@@ -418,6 +418,27 @@ async def test_a_scheduled_version_that_was_touched_does_not_come_and_the_old_on
         assert "agreement_changed" not in await kinds(agreeing.gate)
         ready = await health._look_at(started)
         assert ready.number == 0, "it serves"
+
+
+async def test_a_signature_that_somebody_wrote_under_the_version_in_force_is_none(
+    agreeing: Agreeing,
+) -> None:
+    of_goedwerk = {"by": "goedwerk", "purpose": "return_support", "source": "dtv"}
+    others = select(SIGNATURE.c.jws).where(SIGNATURE.c.party_id == "ind").scalar_subquery()
+    mine = update(SIGNATURE).where(SIGNATURE.c.party_id == "goedwerk")
+    kept = select(SIGNATURE.c.jws).where(SIGNATURE.c.party_id == "goedwerk")
+    own = await agreeing.gate.reads(lambda conn: conn.execute(kept).scalar_one())
+    parts, again = agreeing.gate.services, {"jws": own, "withdrawal": None, "withdrawn_at": None}
+    for changes in (
+        {"jws": others},
+        {"jws": "e30.e30.e30"},
+        {"withdrawal": "e30.e30.e30", "withdrawn_at": 1},
+    ):
+        for values, expected in ((again, None), (changes, "agreement_not_signed")):
+            await touch(agreeing.gate, mine.values(**values))
+            await touch(agreeing.gate, update(STATE).values(party_epoch=STATE.c.party_epoch + 1))
+            assert await refusal(parts, **of_goedwerk) == expected
+        assert await decided_by(parts) == agreeing.anchor
 
 
 async def test_nobodys_act_brings_a_version_into_force_that_was_touched(agreeing: Agreeing) -> None:
@@ -462,7 +483,7 @@ async def test_a_version_that_ended_while_no_gateway_ran_does_not_come(agreeing:
 
 
 async def test_a_version_in_force_that_was_touched_is_not_replaced_by_an_older_one(
-    agreeing: Agreeing, monkeypatch: pytest.MonkeyPatch
+    agreeing: Agreeing,
 ) -> None:
     digest = await agreeing.has_in_force()
     whole = select(VERSION.c.document).where(VERSION.c.digest == digest)
@@ -476,6 +497,18 @@ async def test_a_version_in_force_that_was_touched_is_not_replaced_by_an_older_o
         mended = update(VERSION).where(VERSION.c.digest == digest).values(document=before)
         await touch(agreeing.gate, mended)
         assert await decided_by(started) == digest
+
+
+async def test_a_version_in_force_whose_row_is_gone_is_not_replaced_by_an_older_one(
+    agreeing: Agreeing,
+) -> None:
+    digest = await agreeing.has_in_force()
+    await touch(agreeing.gate, delete(SIGNATURE).where(SIGNATURE.c.digest == digest))
+    await touch(agreeing.gate, delete(VERSION).where(VERSION.c.digest == digest))
+    async with another_gateway(agreeing.gate) as started:
+        with pytest.raises(GatewayError, match="policy_unavailable"):
+            await ask(started)
+        assert started.agreements.seen.refused == {digest: "not_a_successor"}
 
 
 class Choosy:
