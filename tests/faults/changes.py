@@ -143,14 +143,12 @@ async def _calls(
     request: Any,
     pauses: list[float],
     over: asyncio.Event | None = None,
-    *,
-    wait_seconds: int = 5,
 ) -> None:
     for pause in pauses:
         await asyncio.sleep(pause)
         if over is not None and over.is_set():
             return
-        seen = await witness.send(prepared, request, wait_seconds=wait_seconds)
+        seen = await witness.send(prepared, request)
         if isinstance(seen, Answered) and (over is None or not over.is_set()):
             await witness.get(request, seen.exchange)
 
@@ -227,7 +225,9 @@ async def _dropped(
         # Nobody asks before this: whatever is recorded from here on stands on the newer agreement.
         witness.ended("the purpose was dropped", await witness.checkpoint(), purpose=PURPOSE)
         await asyncio.gather(*calls)
-        await asyncio.gather(*(_calls(witness, *each, [0.0], wait_seconds=1) for each in requests))
+        # Whoever heard nothing, or that there is trouble, comes back until it is told what became of it.
+        asking = [partial(witness.send, *each, wait_seconds=1) for each in requests]
+        await asyncio.gather(*(witness.insist(ask, even_open=True) for ask in asking))
         wrong = await witness.conclude()
     finally:
         sign_newer_agreement(city.town.deployment, without_purpose=None)

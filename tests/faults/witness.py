@@ -113,12 +113,15 @@ class Witness:
         call = self.requester(request.requester)._call("POST", f"{_REQUESTS}/{exchange}/{how}", body)
         return await self._once(request, call)
 
-    async def insist(self, call: Callable[[], Awaitable[Seen]]) -> Seen:
-        """Repeat a call until it is answered for good, as long as a caller has patience."""
+    async def insist(self, call: Callable[[], Awaitable[Seen]], *, even_open: bool = False) -> Seen:
+        """Repeat a call until it is answered for good, as long as a caller has patience.
+
+        `even_open`: an exchange that is not over yet is an answer, too.
+        """
         end = asyncio.get_running_loop().time() + PATIENCE_SECONDS
         while True:
             result = await call()
-            final = isinstance(result, Answered) and result.state not in _OPEN
+            final = isinstance(result, Answered) and (even_open or result.state not in _OPEN)
             refused = isinstance(result, Failed) and result.status is not None and result.status < 500
             if final or refused or asyncio.get_running_loop().time() > end:
                 return result
