@@ -53,6 +53,7 @@ async def sign(
         before = version.acts.get(party)
         if before is not None and before.stands:
             return state(tx.conn, digest, now)
+        _require_may_sign(tx, version, current, party, known.in_force_at is not None)
         signed_at = _verified(verify_signature, unverified_signature, party, digest, services.register, now)
         _require_in_time(version, before, signed_at, founder=party in founders)
         records.put_signature(tx, digest, party, unverified_signature, signed_at)
@@ -105,6 +106,30 @@ def _verified(
         return verify(unverified, party, digest, register, now)
     except RegisterError as refused:
         raise InputRefused("agreement_signature_invalid", cause=refused.code) from None
+
+
+def _require_may_sign(
+    tx: Transaction, version: Version, current: Version, party: str, has_begun: bool
+) -> None:
+    """Refuse what would make of a version that ended one that comes, for the sources that saw it complete.
+
+    They know by the signatures alone that a version comes, and not that it was scheduled no longer here.
+    """
+    if party not in version.founding | current.founding:
+        return
+    if version.digest == current.digest:
+        coming = records.head(tx.conn).next_digest
+        if coming is not None and party not in records.signed_by(tx.conn, coming):
+            raise Conflict("state_conflict", "Your party left, and what follows is scheduled without it.")
+    elif not has_begun and party in version.acts:
+        raise Conflict("state_conflict", "Your party took its signature back, and so ended this version.")
+    elif not has_begun and party not in version.founding and not _holds_to(current, party):
+        raise Conflict("state_conflict", "Your party left the version before: sign this one once it began.")
+
+
+def _holds_to(version: Version, party: str) -> bool:
+    act = version.acts.get(party)
+    return act is not None and act.stands
 
 
 def _require_in_time(version: Version, before: Act | None, signed_at: int, *, founder: bool) -> None:

@@ -194,7 +194,17 @@ class AgreementBook:
                     break
                 wanted = package.agreement.get("supersedes")
             for package in reversed(brought):
+                await self._free_the_place_of(package)
                 await self._admit(package)
+
+    async def _free_the_place_of(self, package: Package) -> None:
+        """Ask anew about the version whose place this one takes: a founder may have left it in time."""
+        rival = self._chain.follower(package.agreement.get("supersedes"))
+        if rival is None or rival == agreement_digest(package.agreement):
+            return
+        renewed = read_package(await self._fetch(rival))
+        if agreement_digest(renewed.agreement) == rival:
+            await self._admit(renewed)
 
     async def _admit(self, package: Package) -> None:
         try:

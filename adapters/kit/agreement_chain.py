@@ -52,11 +52,10 @@ class Act:
 
     def stood_at(self, instant: int) -> bool:
         """Tell whether the version was signed before an instant, and not taken back before it either."""
-        withdrawn_at = self.withdrawn_at
-        if withdrawn_at is not None and not self.stands:
-            return self.signed_at < instant <= withdrawn_at
-        # Whoever took it back after the instant and signed again, had signed until then.
-        return self.signed_at < instant or (withdrawn_at is not None and withdrawn_at >= instant)
+        if self.withdrawn_at is not None and self.withdrawn_at >= instant:
+            # Whoever took it back no earlier had signed until then, however often it signed and left since.
+            return True
+        return self.stands and self.signed_at < instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,16 +154,24 @@ def anchor(folder: Path, register: Register, now: int) -> Version:
 def missing(version: Version, predecessor: Version) -> frozenset[str]:
     """Return which founders, of either version, have not signed `version` in time.
 
-    Who took its signature under the predecessor back has no say in what follows it. Were that all
+    Who took its signature under the predecessor back by then has no say in what follows it. Were that all
     of them, then all must sign: nobody makes itself the successor of an agreement that was left by everyone.
+
+    A founder of the predecessor that took back what it signed here, before this began, ends this version: it
+    does not come about again when that founder leaves the predecessor too. So whoever saw it complete and
+    whoever did not go on with the same version.
     """
-    left = frozenset(party for party, act in predecessor.acts.items() if not act.stands)
-    remaining = predecessor.founding - left
-    bound = version.founding | (remaining or predecessor.founding)
-    return frozenset(
+    begins = version.valid_from
+    left = frozenset(party for party, act in predecessor.acts.items() if not act.stood_at(begins))
+    ended = frozenset(
         party
-        for party in bound
-        if party not in version.acts or not version.acts[party].stood_at(version.valid_from)
+        for party, act in version.acts.items()
+        if act.withdrawn_at is not None and not act.stood_at(begins)
+    )
+    remaining = predecessor.founding - left
+    bound = version.founding | (remaining or predecessor.founding) | (predecessor.founding & ended)
+    return frozenset(
+        party for party in bound if party not in version.acts or not version.acts[party].stood_at(begins)
     )
 
 
@@ -208,6 +215,10 @@ class Chain:
             # A founder took its signature back before the instant: then the version never was in force.
             del self._next[predecessor.digest]
         return version
+
+    def follower(self, of: object) -> str | None:
+        """Return the digest of the version that has the place after another, as far as is known."""
+        return self._next.get(of) if isinstance(of, str) else None
 
     @property
     def anchor(self) -> Version:

@@ -355,13 +355,19 @@ async def test_a_founder_that_leaves_the_scheduled_version_lets_the_old_one_stay
 
 async def test_a_founder_that_comes_back_to_a_version_in_force_brings_it_back(agreeing: Agreeing) -> None:
     digest = await agreeing.has_in_force()
+    for _ in ("once", "and once more"):
+        agreeing.gate.passes(10)
+        await agreeing.withdraws(digest, "ind")
+        assert await refusal(agreeing.gate.services) == "agreement_not_in_force"
+        agreeing.gate.passes(10)
+        await agreeing.signs(digest, "ind")
+        assert await decided_by(agreeing.gate.services) == digest
     agreeing.gate.passes(10)
     await agreeing.withdraws(digest, "ind")
-    assert await refusal(agreeing.gate.services) == "agreement_not_in_force"
-    agreeing.gate.passes(10)
-    await agreeing.signs(digest, "ind")
-    assert await decided_by(agreeing.gate.services) == digest
     async with another_gateway(agreeing.gate) as started:
+        assert await refusal(started) == "agreement_not_in_force", "the version itself stays in its place"
+        agreeing.gate.passes(10)
+        await agreeing.signs(digest, "ind")
         assert await decided_by(started) == digest
 
 

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
+from adapters.kit.agreement_chain import Chain, first_version
 from adapters.kit.keys import SigningKey
 from adapters.protocol import Role, Worker
 from gateway import agreement_records as records
@@ -297,21 +298,50 @@ async def test_who_is_no_party_of_the_version_does_not_sign_it(agreeing: Agreein
 
 
 async def test_a_signature_that_was_taken_back_cannot_be_sent_again(agreeing: Agreeing) -> None:
-    digest = await agreeing.has_approved()
-    old = agreeing.signature(digest, VW)
-    assert (await agreeing.signs(digest, VW, old)).signed_by == {VW}
-    taken_back = agreeing.withdrawal(digest, VW)
-    assert (await agreeing.withdraws(digest, VW, taken_back)).signed_by == frozenset()
-    await refused("agreement_signature_invalid", agreeing.signs(digest, VW, old))
-    same_second = agreeing.signature(digest, VW)
-    await refused("agreement_signature_invalid", agreeing.signs(digest, VW, same_second))
+    digest, party = await agreeing.has_approved(), "goedwerk"
+    old = agreeing.signature(digest, party)
+    assert (await agreeing.signs(digest, party, old)).signed_by == {party}
+    taken_back = agreeing.withdrawal(digest, party)
+    assert (await agreeing.withdraws(digest, party, taken_back)).signed_by == frozenset()
+    await refused("agreement_signature_invalid", agreeing.signs(digest, party, old))
+    same_second = agreeing.signature(digest, party)
+    await refused("agreement_signature_invalid", agreeing.signs(digest, party, same_second))
     agreeing.gate.passes(1)
-    assert (await agreeing.signs(digest, VW)).signed_by == {VW}
+    assert (await agreeing.signs(digest, party)).signed_by == {party}
     # Nor does the withdrawal of the first one undo the second.
-    await refused("agreement_signature_invalid", agreeing.withdraws(digest, VW, taken_back))
+    await refused("agreement_signature_invalid", agreeing.withdraws(digest, party, taken_back))
     package = await agreeing.gate.reads(lambda conn: records.package(conn, digest))
     assert package is not None
-    assert package.withdrawals == {VW: taken_back}
+    assert package.withdrawals == {party: taken_back}
+
+
+async def test_a_founder_that_takes_its_signature_back_before_the_instant_ends_that_version(
+    agreeing: Agreeing,
+) -> None:
+    digest = await agreeing.has_scheduled()
+    agreeing.gate.passes(1)
+    await agreeing.withdraws(digest, "ind")
+    agreeing.gate.passes(1)
+    await refused("state_conflict", agreeing.signs(digest, "ind"))
+    # Nor by leaving the version before, so that it would not be asked for what follows.
+    assert await in_force_for_a_source(agreeing, digest) == agreeing.anchor
+    await agreeing.withdraws(agreeing.anchor, "ind")
+    assert await in_force_for_a_source(agreeing, digest) == agreeing.anchor
+    assert "ind" in missing(await refused("agreement_not_ready", agreeing.activates(digest)))
+
+
+async def in_force_for_a_source(agreeing: Agreeing, digest: str) -> str:
+    """Name the version that begins for a source that saw this one complete, and reads both anew."""
+    register, at = agreeing.gate.services.register, agreeing.gate.now + BEGINS_IN_SECONDS
+    anchor, package = [
+        await agreeing.gate.reads(lambda conn, name=name: records.package(conn, name))
+        for name in (agreeing.anchor, digest)
+    ]
+    assert anchor is not None
+    assert package is not None
+    chain = Chain(first_version(anchor, register, at), register)
+    chain.admit(package, at, complete=False)
+    return chain.in_force(at).digest
 
 
 async def test_a_founder_that_signed_in_time_and_left_may_come_back(agreeing: Agreeing) -> None:
@@ -461,16 +491,30 @@ async def test_a_founder_that_comes_back_to_the_version_in_force_is_asked_for_th
     agreeing: Agreeing,
 ) -> None:
     await agreeing.withdraws(agreeing.anchor, "dtv")
-    digest = (await agreeing.proposes(agreeing.document(founding_set=[VW, "askv", "ind"]))).row.digest
-    await agreeing.approves(digest)
-    for party in (VW, "askv", "ind"):
-        await agreeing.signs(digest, party)
-    await agreeing.activates(digest)
+    digest = await agreeing.has_signed("dtv", founding_set=[VW, "askv", "ind"])
     agreeing.gate.passes(1)
+    # It has no part in this one: taking back what it signed here would end it.
+    await refused("state_conflict", agreeing.signs(digest, "dtv"))
     await agreeing.signs(agreeing.anchor, "dtv")
-    assert await agreeing.stage(digest) == "signed"
+    assert "dtv" in missing(await refused("agreement_not_ready", agreeing.activates(digest)))
     assert (await agreeing.signs(digest, "dtv")).signed == set(FOUNDERS)
     assert (await agreeing.activates(digest)).state == "scheduled"
+
+
+async def test_a_founder_does_not_come_back_while_what_follows_is_scheduled_without_it(
+    agreeing: Agreeing,
+) -> None:
+    await agreeing.withdraws(agreeing.anchor, "dtv")
+    digest = await agreeing.has_signed("dtv", founding_set=[VW, "askv", "ind"])
+    await agreeing.activates(digest)
+    agreeing.gate.passes(1)
+    await refused("state_conflict", agreeing.signs(agreeing.anchor, "dtv"))
+    assert await agreeing.stage(digest) == "scheduled"
+    # With it, it does: nothing of what follows depends on that.
+    await agreeing.withdraws(agreeing.anchor, "ind")
+    agreeing.gate.passes(1)
+    await agreeing.signs(agreeing.anchor, "ind")
+    assert await agreeing.stage(digest) == "scheduled"
 
 
 # --- activating ------------------------------------------------------------------------------

@@ -295,6 +295,21 @@ async def test_a_second_successor_is_refused_and_logged_as_an_attack(
     assert await judges(book, D2, FROM) == [D2]
 
 
+@pytest.mark.parametrize("begins", [FROM - 3600, FROM + 3600], ids=["sooner", "later"])
+async def test_a_version_takes_the_place_of_one_that_a_founder_left_in_time(
+    book: AgreementBook, gateway: Gateway, begins: int
+) -> None:
+    other = successor(FIRST, version="another", valid_from=begins)
+    named = agreement_digest(other)
+    gateway.serve(package(SECOND), package(other))
+    gateway.say(in_force=D1, next=D2)
+    await book.refresh()
+    gateway.now = begins
+    assert await refused(book, named, begins) == "agreement_forked"
+    gateway.serve(package(SECOND, withdrawn={"ind": NOW + 60}))
+    assert await judges(book, named, begins) == [named]
+
+
 async def test_a_chain_without_end_is_not_followed_to_its_end(book: AgreementBook, gateway: Gateway) -> None:
     def endless(length: int) -> dict[str, Any]:
         newest = FIRST if length <= MAX_UNKNOWN else successor(FIRST, supersedes="sha-256:" + "A" * 43)

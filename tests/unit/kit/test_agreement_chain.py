@@ -397,6 +397,36 @@ def test_what_a_founder_does_later_does_not_take_a_version_out_of_its_place(
         assert digest_in_force(made, FROM + 100) == agreement_digest(SECOND)
 
 
+def test_who_leaves_twice_after_the_instant_had_still_signed_until_then() -> None:
+    acts = [({"ind": FROM + 20}, {"ind": FROM + 10}), ({"ind": FROM + 20}, {"ind": FROM + 30})]
+    made = chain()
+    for signed, withdrawn in (({"ind": NOW}, {}), ({"ind": NOW}, {"ind": FROM + 10}), *acts):
+        brought = package(SECOND, {"vw": NOW, **signed}, withdrawn)
+        for one in (made, chain()):
+            one.admit(brought, FROM + 100)
+            assert digest_in_force(one, FROM + 100) == agreement_digest(SECOND)
+
+
+def test_who_leaves_the_version_before_later_on_makes_no_second_successor_possible() -> None:
+    other = package(successor(FIRST, valid_from=FROM - 50, founding_set=["vw"]), ("vw",))
+    made = chain()
+    made.admit(package(FIRST, withdrawn={"ind": FROM + 10}), FROM + 20)
+    assert code_of(lambda: made.admit(other, FROM + 20)) == "agreement_not_signed"
+    made = chain()
+    made.admit(package(FIRST, withdrawn={"ind": FROM - 60}), FROM + 20)
+    assert made.admit(other, FROM + 20).founding_signed, "that was in time"
+
+
+def test_a_version_that_a_founder_ended_does_not_come_by_leaving_the_one_before_too() -> None:
+    second = successor(FIRST, founding_set=["vw"])
+    made = chain()
+    made.admit(package(FIRST, withdrawn={"ind": NOW + 20}), FROM)
+    made.admit(package(second, ("vw",)), FROM)
+    assert digest_in_force(made, FROM) == agreement_digest(second), "it was not asked"
+    made.admit(package(second, {"vw": NOW, "ind": NOW}, {"ind": NOW + 10}), FROM)
+    assert digest_in_force(made, FROM) == agreement_digest(FIRST)
+
+
 def test_a_signature_is_no_withdrawal_and_the_reverse() -> None:
     digest = agreement_digest(FIRST)
     claims = {"iss": "ind", "agreement": digest, "iat": NOW}
