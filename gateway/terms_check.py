@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from adapters.protocol import BASELINE, SPECIAL, Category
 from gateway.terms import ONLY_BY_STATUTE, Terms
-from gateway.terms_characters import unseen
+from gateway.terms_characters import as_read, unseen
 from gateway.terms_rules import findings_of_rule
 from gateway.terms_sentences import AgreementInvalid, Fault, Finding, at, faults, finding_of
 
@@ -151,13 +151,13 @@ def _parties(terms: Terms) -> Iterator[Finding]:
             yield at("founding_set", index)(f"{party} staat er twee keer.", f"{party} is there twice.")
     if not any(party in parties and parties[party].kind == "ngo" for party in founding):
         yield at("founding_set")("er is geen ngo bij.", "there is no ngo among them.")
-    names = Counter(row.name.casefold() for row in parties.values())
+    names = Counter(as_read(row.name) for row in parties.values())
     for party, row in parties.items():
         if row.kind not in terms.kinds:
             yield at("parties", party, "kind")(
                 f"is een onbekende soort: {row.kind}.", f"is an unknown kind: {row.kind}."
             )
-        if names[row.name.casefold()] > 1:
+        if names[as_read(row.name)] > 1:
             yield at("parties", party, "name")(
                 "twee partijen dragen deze naam.", "two parties bear this name."
             )

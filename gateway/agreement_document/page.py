@@ -70,6 +70,8 @@ def place(number: str) -> str:
 
 # Characters by which a text would become markup in Markdown.
 _MARKUP = re.compile(r"([\\`*_{}\[\]|#~])")
+# By which a text names a character that Markdown then shows, or hides, instead; `#` has a backslash by then.
+_ENTITY = re.compile(r"&(?=\\?#?\w+;)")
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1d2733; --soft: #5a6675; --line: #d9dfe6; --tint: #f5f7f9;
@@ -247,4 +249,4 @@ def _markdown_cell(cell: str | Anchor) -> str:
 def _plain(text: str) -> str:
     escaped = _MARKUP.sub(r"\\\1", " ".join(text.split()))
     # An entity, not a backslash: HTML is read inside Markdown before its escapes by some readers.
-    return escaped.replace("<", "&lt;").replace(">", "&gt;")
+    return _ENTITY.sub("&amp;", escaped).replace("<", "&lt;").replace(">", "&gt;")

@@ -170,6 +170,12 @@ def rule(place: str, **changes: object) -> dict[str, Any]:
         ("founding_set", ["askv", "gemeente-amsterdam"], "gemeente-amsterdam kan niet mede bepalen"),
         ("parties.askv.kind", "police", "Partij ASKV › soort: is een onbekende soort: police."),
         ("parties.askv.name", "vluchtelingenwerk", "twee partijen dragen deze naam."),
+        ("parties.askv.name", "\uff36luchtelingenWerk", "twee partijen dragen deze naam."),
+        (
+            "parties.askv.name",
+            "VluchtelingenWerk\u3164",
+            "› naam: bevat een teken dat niemand ziet (U+3164); haal het weg.",
+        ),
         ("kinds.police", DATA["kinds"]["ngo"], "deze soort kent de poort niet."),
         ("kinds.avim.receives", True, "(AVIM) › ontvangt: deze soort partij ontvangt nooit iets."),
         (

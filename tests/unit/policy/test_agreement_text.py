@@ -170,6 +170,13 @@ def test_what_an_author_wrote_is_text_and_never_markup(form: Literal["html", "md
         assert Page(text).open == []
 
 
+def test_an_author_names_no_character_that_one_form_shows_and_the_other_hides() -> None:
+    document = copy.deepcopy(DATA)
+    document["title"]["nl"] = "Niet&#8203; &#x202e;dus&nbsp;wel, R&O"
+    assert r"# Niet&amp;\#8203; &amp;\#x202e;dus&amp;nbsp;wel, R&O" in rendered("md", document=document)
+    assert "Niet&amp;#8203; &amp;#x202e;dus&amp;nbsp;wel, R&amp;O" in rendered("html", document=document)
+
+
 def test_the_same_data_give_the_same_bytes() -> None:
     assert rendered() == rendered()
     assert rendered(signed_by=("ind", "askv")) == rendered()
