@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from sqlalchemy import Connection
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from adapters.kit.agreement_chain import Version
     from adapters.kit.register import Register
     from gateway.policy.port import VersionedEngine
+
+# docs/decisions/0004: so much may the clocks of two gateways differ.
+CLOCKS_DIFFER_SECONDS: Final = 10
 
 _log = structlog.get_logger("gateway.agreements")
 
@@ -74,6 +77,7 @@ class HeldVersions:
         if known is not None and known[0] == epoch:
             return known[1]
         signatures, withdrawals = records.signed_statements(conn, digest)
+        now += CLOCKS_DIFFER_SECONDS  # a gateway that is ahead of us took them in, and the epoch stays
         stand = frozenset(
             party
             for party, jws in signatures.items()
@@ -142,6 +146,7 @@ class HeldVersions:
 
     def _verified(self, conn: Connection, digest: str, now: int) -> Version:
         """Read a version as the database has it, without signatures that are none; raise NotLoaded."""
+        now += CLOCKS_DIFFER_SECONDS
         try:
             package = records.package(conn, digest)
             if package is None:

@@ -22,7 +22,7 @@ from sqlalchemy import Connection, select, update
 from adapters.kit import agreement_chain
 from gateway import agreement_records as records
 from gateway import parties
-from gateway.agreement_held import HeldVersions, NotLoaded, SignedBy
+from gateway.agreement_held import CLOCKS_DIFFER_SECONDS, HeldVersions, NotLoaded, SignedBy
 from gateway.errors import GatewayError, Unavailable
 from gateway.storage.tables import gateway_state
 
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 # How often a gateway looks whether another one changed something; and how often right before an instant.
 _LOOK_SECONDS: Final = 1.0
 _CLOSE_SECONDS: Final = 0.05
-# docs/decisions/0004: so much may the clocks of two gateways differ.
-_CLOCKS_DIFFER_SECONDS: Final = 10
 
 _STATE = select(
     gateway_state.c.agreement_digest,
@@ -124,7 +122,7 @@ class Agreements:
         """
         found = None if digest == self._anchor.digest else self._held.version(digest)
         ahead = 0 if found is None else found.valid_from - now
-        return now + ahead if 0 < ahead <= _CLOCKS_DIFFER_SECONDS else now
+        return now + ahead if 0 < ahead <= CLOCKS_DIFFER_SECONDS else now
 
     # --- looking, and bringing into force ---------------------------------------------------------
 

@@ -371,6 +371,18 @@ async def test_a_founder_that_comes_back_to_a_version_in_force_brings_it_back(ag
         assert await decided_by(started) == digest
 
 
+async def test_a_signature_by_a_clock_that_is_ahead_counts_for_a_gateway_that_is_behind(
+    agreeing: Agreeing,
+) -> None:
+    gate = agreeing.gate
+    await agreeing.withdraws(agreeing.anchor, "ind")
+    gate.passes(5)
+    ahead = agreeing.signature(agreeing.anchor, "ind", at=gate.now + 8)
+    await agreeing.signs(agreeing.anchor, "ind", ahead)
+    async with another_gateway(gate, clock=lambda: gate.now - 5) as behind:
+        assert await decided_by(behind) == agreeing.anchor
+
+
 # --- what is no version ----------------------------------------------------------------------
 
 VERSION, SIGNATURE, STATE = agreement_versions, agreement_signatures, gateway_state
