@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from adapters.kit.agreement_chain import Chain, first_version
 from adapters.kit.keys import SigningKey
 from adapters.protocol import Role, Worker
 from gateway import agreement_records as records
@@ -315,35 +314,6 @@ async def test_a_signature_that_was_taken_back_cannot_be_sent_again(agreeing: Ag
     assert package.withdrawals == {party: taken_back}
 
 
-async def test_a_founder_that_takes_its_signature_back_before_the_instant_ends_that_version(
-    agreeing: Agreeing,
-) -> None:
-    digest = await agreeing.has_scheduled()
-    agreeing.gate.passes(1)
-    await agreeing.withdraws(digest, "ind")
-    agreeing.gate.passes(1)
-    await refused("state_conflict", agreeing.signs(digest, "ind"))
-    # Nor by leaving the version before, so that it would not be asked for what follows.
-    assert await in_force_for_a_source(agreeing, digest) == agreeing.anchor
-    await agreeing.withdraws(agreeing.anchor, "ind")
-    assert await in_force_for_a_source(agreeing, digest) == agreeing.anchor
-    assert "ind" in missing(await refused("agreement_not_ready", agreeing.activates(digest)))
-
-
-async def in_force_for_a_source(agreeing: Agreeing, digest: str) -> str:
-    """Name the version that begins for a source that saw this one complete, and reads both anew."""
-    register, at = agreeing.gate.services.register, agreeing.gate.now + BEGINS_IN_SECONDS
-    anchor, package = [
-        await agreeing.gate.reads(lambda conn, name=name: records.package(conn, name))
-        for name in (agreeing.anchor, digest)
-    ]
-    assert anchor is not None
-    assert package is not None
-    chain = Chain(first_version(anchor, register, at), register)
-    chain.admit(package, at, complete=False)
-    return chain.in_force(at).digest
-
-
 async def test_a_founder_that_signed_in_time_and_left_may_come_back(agreeing: Agreeing) -> None:
     digest = await agreeing.has_in_force()
     await agreeing.withdraws(digest, "dtv")
@@ -485,36 +455,6 @@ async def test_a_scheduled_version_stays_so_when_another_party_leaves_it(agreein
     await agreeing.activates(digest)
     assert (await agreeing.withdraws(digest, "goedwerk")).state == "scheduled"
     assert "unscheduled" not in (await agreeing.entries())[-1]
-
-
-async def test_a_founder_that_comes_back_to_the_version_in_force_is_asked_for_the_next_too(
-    agreeing: Agreeing,
-) -> None:
-    await agreeing.withdraws(agreeing.anchor, "dtv")
-    digest = await agreeing.has_signed("dtv", founding_set=[VW, "askv", "ind"])
-    agreeing.gate.passes(1)
-    # It has no part in this one: taking back what it signed here would end it.
-    await refused("state_conflict", agreeing.signs(digest, "dtv"))
-    await agreeing.signs(agreeing.anchor, "dtv")
-    assert "dtv" in missing(await refused("agreement_not_ready", agreeing.activates(digest)))
-    assert (await agreeing.signs(digest, "dtv")).signed == set(FOUNDERS)
-    assert (await agreeing.activates(digest)).state == "scheduled"
-
-
-async def test_a_founder_does_not_come_back_while_what_follows_is_scheduled_without_it(
-    agreeing: Agreeing,
-) -> None:
-    await agreeing.withdraws(agreeing.anchor, "dtv")
-    digest = await agreeing.has_signed("dtv", founding_set=[VW, "askv", "ind"])
-    await agreeing.activates(digest)
-    agreeing.gate.passes(1)
-    await refused("state_conflict", agreeing.signs(agreeing.anchor, "dtv"))
-    assert await agreeing.stage(digest) == "scheduled"
-    # With it, it does: nothing of what follows depends on that.
-    await agreeing.withdraws(agreeing.anchor, "ind")
-    agreeing.gate.passes(1)
-    await agreeing.signs(agreeing.anchor, "ind")
-    assert await agreeing.stage(digest) == "scheduled"
 
 
 # --- activating ------------------------------------------------------------------------------
