@@ -123,6 +123,13 @@ def test_the_policy_and_the_oracle_agree_on_a_sample(every: tuple[Variant, ...],
     assert asked > 4_000
 
 
+def test_the_documents_say_how_many_cells_there_are(every: tuple[Variant, ...]) -> None:
+    made = blocks(every)
+    cells, questions = sum(block.cells for block in made), sum(block.vectors for block in made)
+    text = " ".join((POLICIES.parent / "docs" / "policy.md").read_text().split())
+    assert f"{cells:,} of them, in {questions:,} questions" in text
+
+
 def test_the_oracle_answers_a_question_as_it_answers_it_in_a_block(every: tuple[Variant, ...]) -> None:
     for state in ("none", "explicit", "plain", "minor alone"):
         asked = question(consents_in=state)
