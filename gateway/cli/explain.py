@@ -27,6 +27,7 @@ _CONSENTS: Mapping[str, Degree] = {"none": "none", "given": "consent", "explicit
 _MARKS = {"permitted": "[green]●[/]", "withheld": "[yellow]○[/]"}
 # What stands before each line: Dutch, English.
 _LABELS = {
+    "version": ("versie van de overeenkomst", "version of the agreement"),
     "rule": ("regel", "rule"),
     "legal_basis": ("grondslag", "legal basis"),
     "consent": ("toestemming", "consent"),
@@ -85,6 +86,9 @@ def print_explanation(said: Mapping[str, Any], lang: Lang) -> None:
     from gateway.agreement_document.words import legal_basis
 
     print_hanging(out, "", escape(said["sentence"][lang]), style="bold")
+    if "version" in said["agreement"]:
+        version = said["agreement"]["version"]
+        print_hanging(out, "", escape(f"{_LABELS['version'][lang == 'en']}: {version}"), style="dim")
     if "decisions" not in said or "refusal" in said:
         _print_article(said, "", lang)
     for one in said.get("decisions", ()):

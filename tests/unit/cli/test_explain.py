@@ -32,6 +32,7 @@ def decided(*arguments: str) -> dict[str, dict[str, Any]]:
 def test_a_person_reads_the_rule_the_article_and_what_would_change_it() -> None:
     text = shown(*QUESTION, "--category", "perspective", "--category", "decisions")
     assert "Toegestaan: 1 van 2 gevraagde gegevens." in text
+    assert f"versie van de overeenkomst: {json.loads(AGREEMENT.read_bytes())['version']}" in text
     assert "regel: legal_screening.ngo.ind.decisions" in text
     assert "grondslag: art. 6 lid 1 onder f AVG" in text
     assert "art. 5.2 (000 §2.1): Juridische screening" in text
