@@ -180,7 +180,7 @@ PROBLEMS: Mapping[str, Problem] = {
     "agreement_not_ready": Problem(
         409,
         "This version of the agreement cannot take that step yet, or no longer.",
-        "Do first what `missing` names.",
+        "See to each thing that it names (`missing`), then try again.",
     ),
     # --- the source ---
     "source_unavailable": Problem(
