@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from adapters.kit.keys import Keystore
+from adapters.kit.keys import Keystore, SigningKey
 from gateway.app import compose
 from gateway.cli.provision import Addresses, Deployment, provision
 from gateway.settings import Settings
 from tests import grounds
+from tests.integration.agreeing import Agreeing, identities
 from tests.integration.gate import VW, Gate
 from tests.postgres import Cluster
 
@@ -66,3 +67,14 @@ async def gate(
     yield Gate(services, keystores, clock)
     await services.sources.close()
     services.store.close()
+
+
+@pytest.fixture(scope="session")
+def identity_keys(deployment: Deployment) -> dict[str, SigningKey]:
+    return identities(deployment)
+
+
+@pytest.fixture
+def agreeing(gate: Gate, identity_keys: dict[str, SigningKey]) -> Agreeing:
+    """The parties of `gate`, to bring a version of the agreement about."""
+    return Agreeing(gate, identity_keys)

@@ -19,7 +19,6 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, select, update
 
-from adapters.kit.keys import SigningKey
 from adapters.kit.register import agreement_digest, sign_agreement
 from adapters.protocol import Worker
 from gateway import exchange
@@ -35,18 +34,8 @@ from gateway.services import Services
 from gateway.stages import Delivery, Exchange, SubmittedRequest
 from gateway.storage.agreement_tables import agreement_signatures, agreement_versions
 from gateway.storage.tables import gateway_state, ledger_details
-from tests.integration.agreeing import BEGINS_IN_SECONDS, Agreeing, identities
+from tests.integration.agreeing import BEGINS_IN_SECONDS, Agreeing
 from tests.integration.gate import JURIST, VW, Gate, v_number
-
-
-@pytest.fixture(scope="module")
-def keys(deployment: Deployment) -> dict[str, SigningKey]:
-    return identities(deployment)
-
-
-@pytest.fixture
-def agreeing(gate: Gate, keys: dict[str, SigningKey]) -> Agreeing:
-    return Agreeing(gate, keys)
 
 
 async def ask(

@@ -8,12 +8,10 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from adapters.kit.keys import SigningKey
 from adapters.protocol import Role, Worker
 from gateway import agreement_records as records
 from gateway import agreement_signing
 from gateway.agreement_state import state_of
-from gateway.cli.provision import Deployment
 from gateway.errors import GatewayError
 from gateway.policy.port import PolicyUnavailable, RemotePolicy
 from tests.integration.agreeing import (
@@ -24,21 +22,10 @@ from tests.integration.agreeing import (
     FOUNDERS,
     Agreeing,
     digest_of,
-    identities,
 )
-from tests.integration.gate import VW, Gate
+from tests.integration.gate import VW
 
 DAY = 24 * 3600
-
-
-@pytest.fixture(scope="module")
-def keys(deployment: Deployment) -> dict[str, SigningKey]:
-    return identities(deployment)
-
-
-@pytest.fixture
-def agreeing(gate: Gate, keys: dict[str, SigningKey]) -> Agreeing:
-    return Agreeing(gate, keys)
 
 
 async def refused(code: str, act: Awaitable[Any]) -> GatewayError:

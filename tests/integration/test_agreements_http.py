@@ -18,17 +18,12 @@ from gateway.errors import Unavailable
 from gateway.http.app_factory import build_app
 from gateway.oauth.resource import CALLER_SCOPE_KEY
 from gateway.settings import Settings
-from tests.integration.agreeing import ADMIN, BEGINS_IN_SECONDS, DPO, DPO_2, FOUNDERS, Agreeing, identities
+from tests.integration.agreeing import ADMIN, BEGINS_IN_SECONDS, DPO, DPO_2, FOUNDERS, Agreeing
 from tests.integration.gate import VW, Gate
 
 Call = Callable[..., Awaitable[httpx2.Response]]
 ROOT = "/v1/agreements"
 UNKNOWN = "sha-256:" + "A" * 43
-
-
-@pytest.fixture
-def agreeing(gate: Gate, deployment: Deployment) -> Agreeing:
-    return Agreeing(gate, identities(deployment))
 
 
 @pytest.fixture

@@ -4,29 +4,16 @@ import json
 import secrets
 from typing import Any
 
-import pytest
 from sqlalchemy import update
 
-from adapters.kit.keys import SigningKey
 from gateway import exchange
-from gateway.cli.provision import Deployment
 from gateway.explaining import explain
 from gateway.services import Services
 from gateway.stages import Delivery, Exchange, SubmittedRequest
 from gateway.storage.agreement_tables import agreement_versions
-from tests.integration.agreeing import Agreeing, identities
+from tests.integration.agreeing import Agreeing
 from tests.integration.gate import JURIST, VW, Gate, v_number
 from tests.integration.test_agreement_turn import another_gateway
-
-
-@pytest.fixture(scope="module")
-def keys(deployment: Deployment) -> dict[str, SigningKey]:
-    return identities(deployment)
-
-
-@pytest.fixture
-def agreeing(gate: Gate, keys: dict[str, SigningKey]) -> Agreeing:
-    return Agreeing(gate, keys)
 
 
 async def withheld(gate: Gate) -> Exchange:
