@@ -125,8 +125,11 @@ def listen(app_to_serve: Any, host: str, port: int, tls: dict[str, Any]) -> None
     """Serve an application until a signal ends it; `tls` as `gateway.http.tls` makes it, or empty."""
     import uvicorn
 
+    from gateway.http import accepting
+
+    options = server_options(tls) | {"loop": f"{accepting.__name__}:{accepting.AcceptingLoop.__name__}"}
     # `log_config`: uvicorn's own would put back the handlers that print a library's words (gateway.logs).
-    uvicorn.run(app_to_serve, host=host, port=port, loop="uvloop", log_config=None, **server_options(tls))
+    accepting.run(uvicorn.Config(app_to_serve, host=host, port=port, log_config=None, **options))
 
 
 def server_options(tls: dict[str, Any]) -> dict[str, Any]:

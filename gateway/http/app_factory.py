@@ -45,7 +45,7 @@ def build_app(
         lifespan=lifespan,
     )
     app.state.services = services
-    app.state.verified_tokens = VerifiedTokens()
+    app.state.verified_tokens = tokens = VerifiedTokens()
     app.state.readiness = health.Readiness()
     app.state.offered_bundle = policy_bundle.Offered()
     resources = [parties.router, *routers]
@@ -56,7 +56,11 @@ def build_app(
     add_problem_handlers(app)
     # The last one added is the outermost.
     app.add_middleware(ClientCertificates, trusted_hop=services.settings.client_cert_from)
-    app.add_middleware(InFlight, limit=services.settings.max_in_flight)
+    app.add_middleware(
+        InFlight,
+        limit=services.settings.max_in_flight,
+        party_of=lambda token: tokens.party_of(token, services.clock()),
+    )
     app.add_middleware(RequestLog)
     app.add_middleware(ResponseHeaders)
     return app

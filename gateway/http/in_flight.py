@@ -1,7 +1,7 @@
 """Take on no more requests than can be answered, and hold no more of their bytes than was planned.
 
     without a token: a small pool, and only while the gateway works, not while a body comes or an answer goes
-    with one:        the places; a quarter of them for one party, once it is known which
+    with one:        the places; a quarter of them for one party, expected by a token that was verified before
 
 Beyond a limit a request is turned away before anything is read: a quick 503 keeps the others quick.
 Pure ASGI. It also sees to what a request holds until its answer is sent: bodies must arrive, and
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from typing import Final
 
@@ -45,18 +45,22 @@ _GRACE_SECONDS = 15.0
 class _Place:
     """What one request has until it ends; of a caller nobody knows, only while the gateway works for it."""
 
-    def __init__(self, edge: InFlight, until_sent: AsyncExitStack, *, presents_token: bool) -> None:
+    def __init__(
+        self, edge: InFlight, until_sent: AsyncExitStack, *, presents_token: bool, expected: str | None
+    ) -> None:
+        """`expected`: whose token it is. It counts for that party, which is known once it has proven it."""
         self.edge, self.until_sent = edge, until_sent
         self.party: str | None = None
-        self._presents_token, self._taken = presents_token, False
+        self._presents_token, self._expected, self._taken = presents_token, expected, False
 
     def take(self) -> None:
         """Take a place; raise Unavailable if there is none. Only who is known already is never refused."""
         edge = self.edge
-        if self.party is None and (
-            edge.count >= edge.limit if self._presents_token else edge.unknown >= edge.share
-        ):
-            raise edge.full()
+        if self.party is None:
+            if edge.count >= edge.limit if self._presents_token else edge.unknown >= edge.share:
+                raise edge.full()
+            if self._expected is not None and edge.of[self._expected] >= edge.share:
+                raise edge.full()
         self._count(1)
 
     def give_back(self) -> None:
@@ -66,7 +70,7 @@ class _Place:
 
     def belong_to(self, party: str) -> None:
         """Count for this party from now on; raise Unavailable if it has its share already."""
-        if self.edge.of[party] >= self.edge.share:
+        if party != self._expected and self.edge.of[party] >= self.edge.share:
             raise self.edge.full()
         self.give_back()
         self.party = party
@@ -78,16 +82,27 @@ class _Place:
             self.edge.unknown += one
             return
         self.edge.count += one
-        if self.party is not None:
-            _add(self.edge.of, self.party, one)
+        if (party := self.party or self._expected) is not None:
+            _add(self.edge.of, party, one)
 
 
 class InFlight:
     """Counts requests, inside `RequestLog`, so that those it turns away are logged too."""
 
-    def __init__(self, app: ASGIApp, *, limit: int, between: Between = BETWEEN) -> None:
-        """`limit`: requests with a token. `between` picks a number from a range, ends included."""
-        self._app, self._between = app, between
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        limit: int,
+        party_of: Callable[[str], str | None],
+        between: Between = BETWEEN,
+    ) -> None:
+        """`limit`: requests with a token. `between` picks a number from a range, ends included.
+
+        `party_of`: whose a token is that was verified before, from memory. To verify costs as much as to
+        answer: a party that is full must be told before it, or those turned away slow down all others.
+        """
+        self._app, self._party_of, self._between = app, party_of, between
         self.limit, self.share = limit, max(1, limit // _SHARE)
         self.count = self.unknown = 0
         self.of: Counter[str] = Counter()
@@ -101,12 +116,17 @@ class InFlight:
         if scope["path"] in _EXEMPT:
             await self._app(scope, receive, _leaving(scope, send))
             return
-        tokens = [value for name, value in scope["headers"] if name == b"authorization"]
+        tokens = [
+            value.partition(b" ")[2].decode("latin-1")
+            for name, value in scope["headers"]
+            if name == b"authorization"
+        ]
+        expected = self._party_of(tokens[0]) if tokens else None
         async with AsyncExitStack() as until_sent:
-            place = _Place(self, until_sent, presents_token=bool(tokens))
+            place = _Place(self, until_sent, presents_token=bool(tokens), expected=expected)
             send = _leaving(scope, send, place)
             try:
-                if tokens and self._is_of_a_full_party(tokens[0]):
+                if tokens and expected is None and self._says_it_is_full(tokens[0]):
                     raise self.full()
                 place.take()
             except Unavailable as full:
@@ -120,13 +140,13 @@ class InFlight:
         """Make what a caller is told who is turned away."""
         return Unavailable("overloaded", retry_after_seconds=spread(seconds, self._between))
 
-    def _is_of_a_full_party(self, authorization: bytes) -> bool:
-        """Tell by the token, unverified, whether it would be in vain: it names only whoever sends it."""
+    def _says_it_is_full(self, unverified_token: str) -> bool:
+        """Tell by what the token says itself whether it would be in vain: it names only whoever sends it."""
         full = {party for party, count in self.of.items() if count >= self.share}
         if not full:
             return False
         try:
-            claims = jose.unverified_payload(authorization.partition(b" ")[2].decode("latin-1"))
+            claims = jose.unverified_payload(unverified_token)
         except jose.JoseError:
             return False
         named = claims.get("sub")

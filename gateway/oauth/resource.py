@@ -60,6 +60,11 @@ class VerifiedTokens:
         known = self._tokens.get(_digest(unverified_token))
         return known if known is not None and now < known[0].expires_at else None
 
+    def party_of(self, unverified_token: str, now: int) -> str | None:
+        """Say whose token it is, if it is remembered: not that whoever sends it may use it."""
+        remembered = self.get(unverified_token, now)
+        return None if remembered is None else remembered[0].party
+
     def put(self, verified_token: str, token: AccessToken, epoch: int) -> None:
         """Remember a token that was just verified, instead of the one remembered longest."""
         self._tokens[_digest(verified_token)] = (token, epoch)

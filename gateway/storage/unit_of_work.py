@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import queue
 import threading
+from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -71,7 +72,7 @@ class Transaction:
 @dataclass(slots=True)
 class _Waiting:
     work: Callable[[Transaction], Any]
-    loop: asyncio.AbstractEventLoop
+    results: _Results
     future: asyncio.Future[Any]
     result: Any = None
     error: BaseException | None = None
@@ -85,6 +86,7 @@ class Store:
         self._database = database
         self._appender = appender
         self._waiting: queue.Queue[_Waiting | None] = queue.Queue()
+        self._results: dict[asyncio.AbstractEventLoop, _Results] = {}
         self._accepting = True
         self._gate = threading.Lock()
         self._writer = threading.Thread(target=self._run, name="store-writer", daemon=True)
@@ -125,13 +127,14 @@ class Store:
         makes the work idempotent and asks again.
         """
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(work, loop, loop.create_future())
         with self._gate:
             if not self._accepting:
                 raise Unavailable("storage_unavailable", cause="the store is closed")
             if self._waiting.qsize() >= MAX_WAITING:
                 cause = "too many writes are waiting"
                 raise Unavailable("storage_unavailable", cause=cause, retry_after_seconds=1)
+            results = self._results.setdefault(loop, _Results(loop))
+            waiting = _Waiting(work, results, loop.create_future())
             self._waiting.put(waiting)
         result: T = await self._answer_to(waiting)
         return result
@@ -271,18 +274,43 @@ def _prepare(database: Database, ledger: LedgerSigner, create: bool) -> None:
 
 
 def _tell(group: list[_Waiting]) -> None:
-    """Hand results to the loops that wait for them; a loop that is gone waits for nothing."""
-    for loop in {waiting.loop for waiting in group}:
-        mine = [waiting for waiting in group if waiting.loop is loop]
+    """Hand results to the loops that wait for them."""
+    for results in {waiting.results for waiting in group}:
+        results.add([waiting for waiting in group if waiting.results is results])
+
+
+class _Results:
+    """What one loop is told: one result in each of its turns, in the order of the commits.
+
+    Whoever gets one goes on to compute for milliseconds. Between turns the loop hears what comes in, or all
+    of it, also who only has to be told that there is too much, would wait until everybody is through.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._ready: deque[_Waiting] = deque()
+
+    def add(self, group: list[_Waiting]) -> None:
+        """Tell these next; in any thread. A loop that is gone waits for nothing."""
         with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(_resolve, mine)
+            self._loop.call_soon_threadsafe(self._add, group)
 
+    def _add(self, group: list[_Waiting]) -> None:
+        idle = not self._ready
+        self._ready.extend(group)
+        if idle:
+            self._tell_one()
 
-def _resolve(group: list[_Waiting]) -> None:
-    for waiting in group:
-        if waiting.future.done():  # its caller was cancelled
-            continue
-        if waiting.error is not None:
-            waiting.future.set_exception(waiting.error)
-        else:
-            waiting.future.set_result(waiting.result)
+    def _tell_one(self) -> None:
+        waiting = self._ready[0]
+        if not waiting.future.done():  # unless its caller was cancelled
+            if waiting.error is not None:
+                waiting.future.set_exception(waiting.error)
+            else:
+                waiting.future.set_result(waiting.result)
+        self._loop.call_soon(self._next)
+
+    def _next(self) -> None:
+        self._ready.popleft()
+        if self._ready:
+            self._tell_one()

@@ -128,6 +128,27 @@ async def test_nobody_is_told_before_the_commit(store: Store) -> None:
     assert not any(told)
 
 
+async def test_of_a_whole_group_one_is_told_in_each_turn_of_the_loop(store: Store) -> None:
+    loop, turn, told = asyncio.get_running_loop(), 0, list[int]()
+
+    def turned() -> None:
+        nonlocal turn
+        turn += 1
+        if len(told) < 10:
+            loop.call_soon(turned)
+
+    async def tell(key: str) -> None:
+        await store.write(note(key))
+        told.append(turn)
+
+    async with held_back(store):
+        waiting = [asyncio.create_task(tell(f"{at}")) for at in range(10)]
+        await asyncio.sleep(0)
+        loop.call_soon(turned)
+    await asyncio.gather(*waiting)
+    assert len(set(told)) == 10
+
+
 async def test_a_work_that_fails_leaves_nothing_and_the_others_go_on(store: Store) -> None:
     def fails(tx: Transaction) -> None:
         note("lost")(tx)

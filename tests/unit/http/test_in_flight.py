@@ -24,12 +24,15 @@ class Gate:
 
     def __init__(self) -> None:
         self.go = asyncio.Event()
-        self.edge = InFlight(self._app, limit=LIMIT, between=lambda low, _: low)
+        self.remembered: dict[str, str] = {}  # token → party
+        self.edge = InFlight(self._app, limit=LIMIT, party_of=self.remembered.get, between=lambda low, _: low)
         self.under_way: list[asyncio.Task[dict[str, Any]]] = []
 
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
         party, status = scope["party"], 200
         try:
+            if scope["proves_late"]:
+                await self.go.wait()
             if party is not None:
                 known_as(Request(scope), party)
             if scope["waits"]:
@@ -45,12 +48,25 @@ class Gate:
         await send({"type": "http.response.body", "body": b""})
 
     async def call(
-        self, party: str | None, *, path: str = "/v1/x", waits: bool = False, token: str = "x"
+        self,
+        party: str | None,
+        *,
+        path: str = "/v1/x",
+        waits: bool = False,
+        token: str = "x",
+        proves_late: bool = False,
     ) -> int | None:
         """Begin a request; return its status if it ended at once."""
         heard: list[Message] = []
         headers = [] if party is None else [(b"authorization", b"DPoP " + token.encode())]
-        scope = {"type": "http", "path": path, "headers": headers, "party": party, "waits": waits}
+        scope = {
+            "type": "http",
+            "path": path,
+            "headers": headers,
+            "party": party,
+            "waits": waits,
+            "proves_late": proves_late,
+        }
 
         async def receive() -> Message:
             return {"type": "http.request", "body": b"", "more_body": False}
@@ -99,6 +115,30 @@ async def test_who_claims_to_be_a_party_that_is_full_is_turned_away_before_anyth
     assert await gate.ends() == {200}
 
 
+async def test_a_party_is_full_before_it_has_proven_anything_if_its_token_was_verified_before() -> None:
+    gate = Gate()
+    gate.remembered |= {"of-a": "a", "of-b": "b"}
+    for _ in range(2):
+        assert await gate.call("a", token="of-a", proves_late=True) is None
+    assert await gate.call("a", token="of-a", proves_late=True) == 503
+    for _ in range(2):
+        assert await gate.call("b", token="of-b", proves_late=True) is None
+    assert dict(gate.edge.of) == {"a": 2, "b": 2}
+    assert await gate.ends() == {200}, "who was counted already is not turned away once it is known"
+
+
+async def test_a_name_in_a_token_that_nobody_verified_takes_no_place_of_that_party() -> None:
+    gate = Gate()
+    token = jose.sign({"sub": "a"}, SigningKey.generate(), "at+jwt")
+    for _ in range(3):
+        assert await gate.call("b", token=token, proves_late=True) is None
+    assert dict(gate.edge.of) == {}
+    for _ in range(2):
+        assert await gate.call("a") is None
+    assert await gate.call("a") == 503
+    assert await gate.ends() == {200}
+
+
 async def test_beyond_all_places_nobody_is_taken_on() -> None:
     gate = Gate()
     for party in "aabbccdd":
@@ -133,7 +173,7 @@ async def test_an_answer_that_nobody_takes_is_cut_off_at_its_first_byte_or_its_l
     stuck: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(in_flight, "_GRACE_SECONDS", 0.05)
-    edge, cut = InFlight(_answers, limit=LIMIT), asyncio.Event()
+    edge, cut = InFlight(_answers, limit=LIMIT, party_of=lambda _: None), asyncio.Event()
     scope = {"type": "http", "path": "/v1/x", "headers": [], ABORT_SCOPE_KEY: cut.set}
 
     async def receive() -> Message:
