@@ -41,7 +41,7 @@ test: lint ## check the code and run every test
 
 # Whoever has no PostgreSQL or no OPA is told so, and nothing runs; `make test` keeps the promises on both.
 test-production: $(DEV) ## run every test of the whole stack on PostgreSQL and OPA (ten minutes)
-	@$(BIN)/python -m pytest -q --on production tests/integration tests/faults/test_crossing.py
+	@OVERLOAD_AT_ONCE=32 $(BIN)/python -m pytest -q --on production tests/integration tests/faults/test_crossing.py
 
 up: $(RUNTIME) ## keep the same stack running until Ctrl-C; writes var/sandbox.json
 	@$(BIN)/poort up

@@ -240,10 +240,11 @@ class Store:
     def _perform(self, conn: Connection, waiting: _Waiting, next_index: int) -> list[bytes]:
         """Run one work in its savepoint; return the leaves that remain of it."""
         tx = Transaction(conn, next_index)
-        savepoint = conn.begin_nested()
+        # As text: SQLAlchemy's own compiles each anew, at the price of a row, four times in an answer.
+        conn.exec_driver_sql("SAVEPOINT work")
         try:
             waiting.result = waiting.work(tx)
-            savepoint.commit()
+            conn.exec_driver_sql("RELEASE SAVEPOINT work")
             return tx._close()
         except Exception as raised:
             tx._close()
@@ -253,7 +254,8 @@ class Store:
                 waiting.error.__cause__ = raised
             if not self._database.in_transaction(conn):
                 raise  # a full disk ended the whole transaction, so the whole group fails
-            savepoint.rollback()
+            conn.exec_driver_sql("ROLLBACK TO SAVEPOINT work")
+            conn.exec_driver_sql("RELEASE SAVEPOINT work")
             return []
 
 

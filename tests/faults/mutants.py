@@ -27,6 +27,7 @@ _FAILED = 1  # pytest: tests ran, and some failed
 KILLS = "tests/faults/test_kills.py"
 REPLAYS = "tests/faults/test_replays.py"
 RACE = "tests/integration/promises/test_race.py"
+OVERLOAD = "tests/integration/test_overload.py"
 RECORD = "tests/integration/promises/test_no_record_no_release.py"
 TURN = "tests/integration/test_agreement_turn.py"
 
@@ -104,8 +105,8 @@ MUTANTS = (
     Mutant(
         "answer before COMMIT",
         "gateway/storage/unit_of_work.py",
-        "            savepoint.commit()\n            return tx._close()",
-        "            savepoint.commit()\n            _tell([waiting])\n"
+        "            return tx._close()",
+        "            _tell([waiting])\n"
         # Long enough for the caller to have it, however busy the machine is.
         "            threading.Event().wait(0.2)\n            return tx._close()",
         (f"{RECORD}::test_when_a_commit_of_a_look_at_it_fails_nothing_leaves[file-not_persisted]",),
@@ -188,6 +189,16 @@ MUTANTS = (
         "    if claimed.rowcount != 1:",
         "    if claimed.rowcount < 0:",
         ("tests/integration/oauth/test_token_endpoint.py::test_the_same_assertion_twice_is_refused",),
+    ),
+    Mutant(
+        "grant room always",
+        "gateway/limits.py",
+        "            if queued.size > free:\n"
+        "                return  # first come, first served: else a large answer would wait for ever\n"
+        "            if self._held[queued.holder] + queued.size > self._share:\n"
+        "                continue\n",
+        "",
+        (f"{OVERLOAD}::test_answers_that_nobody_takes_off_do_not_pile_up_in_memory",),
     ),
 )
 SHORT = ("compare no revision", "answer before COMMIT")
