@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.figures import Figure, Interval, mean, ratio
 from bench.measuring import AT_ONCE, Measuring
-from bench.postgres import durable_commits, waits_for_the_disk
+from bench.postgres import waits_for_the_disk
 from bench.rounds import abba
 from bench.town import GATEWAY
 
@@ -64,12 +64,7 @@ async def measure(measuring: Measuring) -> list[Figure]:
 
 
 async def _restart(measuring: Measuring, *, durable: bool) -> None:
-    town = measuring.town
-    if town.database_url.startswith("sqlite"):
-        await town.restart_gateway(*(() if durable else ("-m", "bench.undurable")))
-        return
-    await durable_commits(town.database_url, durable)
-    await town.restart_gateway()
+    await measuring.town.restart_gateway(*(() if durable else ("-m", "bench.undurable")))
 
 
 async def _fsyncs(measuring: Measuring, seconds: float) -> Interval | None:

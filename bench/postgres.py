@@ -1,23 +1,10 @@
-"""The two questions that only PostgreSQL itself can answer: does COMMIT wait, and how often did it."""
+"""The question that only PostgreSQL itself can answer: how often did COMMIT wait for the disk."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from sqlalchemy import make_url
-
-
-async def durable_commits(database_url: str, durable: bool) -> None:
-    """Let new connections wait for the disk at COMMIT, or not."""
-    connection = await _connected(database_url)
-    try:
-        name = '"' + str(make_url(database_url).database).replace('"', '""') + '"'
-        # DDL takes no parameters; both words are ours.
-        await connection.execute(
-            f"ALTER DATABASE {name} SET synchronous_commit = {'on' if durable else 'off'}"
-        )
-    finally:
-        await connection.close()
 
 
 async def waits_for_the_disk(database_url: str) -> int:

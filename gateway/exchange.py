@@ -149,7 +149,7 @@ async def _pass_on(services: Services, exchange: Exchange, unverified: Answer) -
 
 async def _verified(services: Services, exchange: Exchange, unverified: Answer) -> AttestationClaims:
     try:
-        return release.verify_answer(services, exchange, unverified, now=services.clock())
+        return await release.verify_answer(services, exchange, unverified, now=services.clock())
     except SourceTrouble as trouble:
         trouble.extra["id"] = exchange.id
         await exchange_ends.end(services, exchange, "failed", failure=trouble.code)

@@ -5,6 +5,7 @@ Only `recheck` makes a ReleasePermit; only `minimise`, with a permit, makes a Re
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from adapters.protocol import (
 from gateway import exchange_records, facts
 from gateway.errors import SourceTrouble
 from gateway.exchange_recording import attestation_place
+from gateway.limits import SMALL_BYTES
 from gateway.orders import ANSWERED_HERE
 from gateway.policy.asking import ask_policy
 from gateway.stages import Exchange, Facts, Footing
@@ -135,7 +137,7 @@ def minimise(held: HeldAnswer, permit: ReleasePermit) -> Release:
     return Release(permit, baseline, sealed, attestation, proof=_RECHECKED)
 
 
-def verify_answer(
+async def verify_answer(
     services: Services, exchange: Exchange, unverified: Answer, *, now: int
 ) -> AttestationClaims:
     """Accept an answer only if its source attests exactly what was ordered and sent.
@@ -150,7 +152,7 @@ def verify_answer(
     ordered = {Category(name) for name in exchange.ordered if name not in ANSWERED_HERE}
     sent: dict[Category, list[str]] = {}
     for document in unverified.sealed:
-        sent.setdefault(document.category, []).append(sealing.digest(document.jwe))
+        sent.setdefault(document.category, []).append(await _digest(document.jwe))
     attested = {name: list(answer.sealed) for name, answer in claims.answers.items() if answer.sealed}
     checks = {
         "attested by another party": claims.iss == exchange.source,
@@ -166,6 +168,11 @@ def verify_answer(
         if not holds:
             raise SourceTrouble("source_answer_invalid", cause=failure)
     return claims
+
+
+async def _digest(jwe: str) -> str:
+    # Of a large document it takes milliseconds, in which another thread lets everyone else go on.
+    return sealing.digest(jwe) if len(jwe) <= SMALL_BYTES else await asyncio.to_thread(sealing.digest, jwe)
 
 
 def _sealed_to_requester(services: Services, exchange: Exchange, unverified: Answer, now: int) -> bool:

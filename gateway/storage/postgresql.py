@@ -57,7 +57,7 @@ _SERVER_SETTINGS = {
 # connection, whatever role and database say, but a pooler in between may have lost it. Without them COMMIT
 # answers before anything is on a disk: after a power cut the ledger would miss what was released.
 _DURABLE = {"fsync": ("on",), "full_page_writes": ("on",), "synchronous_commit": ("on", "remote_apply")}
-# SAVEPOINTs of a whole group are statements of their own: 3 × 64, and what the works say.
+# Of each connection; the hundred that it has otherwise are soon as many as the works say.
 _PREPARED_STATEMENTS = 1000
 # The writer's loop stands still between groups. A connection closed meanwhile takes it some turns to
 # hear of: what the server said last, the end of the stream, and asyncpg's own conclusion.

@@ -7,12 +7,14 @@ import os
 import re
 import socket
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import aiohttp
@@ -24,12 +26,13 @@ from starlette.responses import JSONResponse, Response
 from adapters.kit import sealing
 from adapters.protocol import Category
 from adapters.requester import GatewayRefused
+from gateway import release
 from gateway.cli.processes import choose_addresses, processes
 from gateway.cli.provision import GATEWAY, provision
 from gateway.cli.stack import Stack
 from gateway.cli.world import VW, inhabited, persona
 from gateway.http import in_flight
-from gateway.limits import LEAST_ROOM_BYTES
+from gateway.limits import LEAST_ROOM_BYTES, SMALL_BYTES
 from tests.integration.edge import Answer, Edge
 from tests.integration.rogue import Draft, Rogue, Stage, complete, honest, staged
 from tests.integration.town import BASELINE, MovableClock, Town
@@ -151,6 +154,26 @@ async def test_an_answer_that_is_not_taken_off_gives_its_room_back(
     writer.close()
     assert b" 200 " in await reader.readline()
     assert len((await stage.get(answered.json["id"])).text) > LARGE_BYTES
+
+
+async def test_a_large_answer_is_hashed_beside_the_loop_and_a_small_one_on_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: dict[bool, set[bool]] = {True: set(), False: set()}  # large? → on the loop?
+
+    def noted(jwe: str) -> str:
+        hashed[len(jwe) > SMALL_BYTES].add(threading.current_thread() is threading.main_thread())
+        return sealing.digest(jwe)
+
+    beside = SimpleNamespace(digest=noted, sealed_to=sealing.sealed_to, SealingError=sealing.SealingError)
+    monkeypatch.setattr(release, "sealing", beside)
+    petros, place = persona("petros"), stage.place
+    await place.open_case(petros)
+    await place.consent(petros, (Category.DECISIONS,))
+    to = stage.rogue.keystore(VW).public("encrypt")
+    assert (await stage.ask(partial(_large, to=to), petros)).json["state"] == "answered"
+    assert (await stage.ask(honest, petros)).json["state"] == "answered"
+    assert hashed == {True: {False}, False: {True}}
 
 
 async def _large(draft: Draft, to: dict[str, Any]) -> Response:
