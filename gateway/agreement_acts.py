@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
 from adapters.kit.agreement_chain import missing, read_version
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 NOT_APPROVED = "A second person has not approved it yet."
+# Every gateway and every policy server holds what is approved: no founder alone fills their memory.
+_OPEN_OF_ONE_PARTY = 4
 
 
 async def perform(services: Services, work: Callable[[Transaction], T]) -> T:
@@ -39,9 +41,9 @@ def require_role(worker: Worker, *allowed: Role) -> None:
         raise Refused("role_may_not", f"This is for a worker in the role {' or '.join(allowed)}.")
 
 
-def require_founder(caller: Caller, current: Version) -> None:
+def require_founder(caller: Caller, founding: Collection[str]) -> None:
     """Refuse all but the founding parties of the version in force."""
-    if caller.party not in current.founding:
+    if caller.party not in founding:
         raise Refused("not_for_this_party", "This is for the founding parties of the version in force.")
 
 
@@ -73,6 +75,17 @@ def another_comes(tx: Transaction, digest: str) -> list[str]:
     """Have one version at a time be scheduled."""
     coming = records.head(tx.conn).next_digest
     return only_if(coming not in (None, digest), f"Another version is scheduled: {coming}.")
+
+
+def too_many_open(tx: Transaction, party: str, current: Version, now: int) -> list[str]:
+    """Have few versions wait that one party proposed. One waits until the second in which it is to begin."""
+    mine = [
+        row
+        for row in records.rows(tx.conn)
+        if row.proposed_by_party == party and row.valid_from > now and row.supersedes == current.digest
+    ]
+    waiting = f"{len(mine)} versions that your party proposed are open; propose when the time of one is over."
+    return only_if(len(mine) >= _OPEN_OF_ONE_PARTY, waiting)
 
 
 def unsigned(version: Version, current: Version) -> list[str]:

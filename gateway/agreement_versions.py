@@ -42,12 +42,14 @@ async def propose(
     `agreement_invalid` with every fault, Conflict `agreement_not_ready` with what is in the way.
     """
     acts.require_role(worker, Role.ADMIN, Role.DPO)
+    # Before anything is computed for it, by the version that this gateway last read; again below, by the row.
+    acts.require_founder(caller, services.agreement.terms.founding_set)
     digest = await asyncio.to_thread(_digest, unverified_document, services.register)
 
     def work(tx: Transaction) -> tuple[VersionState, bool]:
         now = services.clock()
         current = acts.in_force(tx, services, now)
-        acts.require_founder(caller, current)
+        acts.require_founder(caller, current.founding)
         if records.row(tx.conn, digest) is not None:
             return state(tx.conn, digest, now), False
         follows = unverified_document.get("supersedes") == current.digest
@@ -56,6 +58,7 @@ async def propose(
                 *acts.only_if(not follows, f"It must say that it supersedes {current.digest}."),
                 *acts.too_soon(services, unverified_document["valid_from"], now),
                 *acts.another_comes(tx, digest),
+                *acts.too_many_open(tx, caller.party, current, now),
             ]
         )
         by = (caller.party, worker.id)
@@ -72,7 +75,7 @@ async def approve(services: Services, caller: Caller, digest: str, worker: Worke
     def work(tx: Transaction) -> VersionState:
         now = services.clock()
         current = acts.in_force(tx, services, now)
-        acts.require_founder(caller, current)
+        acts.require_founder(caller, current.founding)
         known, by = acts.known(tx, digest), (caller.party, worker.id)
         if (known.approved_by_party, known.approved_by) == by:
             return state(tx.conn, digest, now)
@@ -100,7 +103,7 @@ async def activate(services: Services, caller: Caller, digest: str, worker: Work
     def work(tx: Transaction) -> VersionState:
         now = services.clock()
         current = acts.in_force(tx, services, now)
-        acts.require_founder(caller, current)
+        acts.require_founder(caller, current.founding)
         known = acts.known(tx, digest)
         if records.head(tx.conn).next_digest == digest:
             return state(tx.conn, digest, now)

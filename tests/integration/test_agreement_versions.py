@@ -593,3 +593,16 @@ async def test_a_version_is_lapsed_once_its_days_are_over(agreeing: Agreeing) ->
         )
     ]
     assert stages == ["in_force", "in_force", "lapsed", "signed", "signed"]
+
+
+async def test_one_party_has_four_open_versions_and_no_more(agreeing: Agreeing) -> None:
+    for number in range(4):
+        await agreeing.proposes(agreeing.document(version=f"2026.2-{number}"))
+    fifth = agreeing.document(version="2026.2-4")
+    assert "4 versions that your party" in missing(
+        await refused("agreement_not_ready", agreeing.proposes(fifth))
+    )
+    # Another founder is not kept from it, nor is this one when its own have lapsed.
+    await agreeing.proposes(fifth, party="askv")
+    agreeing.gate.passes(BEGINS_IN_SECONDS)
+    await agreeing.proposes(agreeing.document(version="2026.3"))
