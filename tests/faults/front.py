@@ -22,6 +22,7 @@ from yarl import URL
 _NOT_FORWARDED = (b"host", b"connection", b"transfer-encoding", b"content-length")
 # What says that a message was used before: RFC 9449 §7.1 and, at the token endpoint, RFC 6749 §5.2.
 _REPLAYED = "proof_replayed"
+_AGREEMENTS = "/v1/agreements"
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,9 @@ class Message:
 
     @property
     def proven(self) -> bool:
-        """Carries a proof that counts once. Key lists are public: who fetches one proves nothing."""
-        return any(name == "dpop" for name, _ in self.headers) and not self.path.endswith("/keys")
+        """Carries a proof that counts once. What is public proves nothing of whoever fetches it."""
+        public = self.path.endswith("/keys") or (self.method == "GET" and _AGREEMENTS in self.path)
+        return any(name == "dpop" for name, _ in self.headers) and not public
 
     def __str__(self) -> str:
         return f"{self.method} {self.path.partition('?')[0]}"
