@@ -134,8 +134,9 @@ class Witness:
             try:
                 return await call()
             except (GatewayUnreachable, GatewayRefused, SessionError) as failure:
-                down = not isinstance(failure, GatewayRefused) or failure.status >= 500
-                if not down or asyncio.get_running_loop().time() > end:
+                # 401: the clock was set ahead between the making of the proof and its verification.
+                again = not isinstance(failure, GatewayRefused) or failure.status in (401, *range(500, 600))
+                if not again or asyncio.get_running_loop().time() > end:
                     raise
             await asyncio.sleep(_PAUSE_SECONDS)
 
