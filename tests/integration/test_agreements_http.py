@@ -91,7 +91,8 @@ async def test_a_version_comes_into_force_by_calls_of_its_parties(agreeing: Agre
 async def test_anyone_verifies_what_anyone_may_read(
     agreeing: Agreeing, call: Call, deployment: Deployment
 ) -> None:
-    digest = await agreeing.has_signed()
+    digest = await agreeing.has_in_force()
+    agreeing.gate.passes(1)
     await agreeing.withdraws(digest, "dtv")
     agreeing.gate.passes(1)
     await agreeing.signs(digest, "dtv")
@@ -144,7 +145,8 @@ async def test_a_refusal_says_what_to_do(agreeing: Agreeing, call: Call) -> None
 
 
 async def test_a_signature_is_taken_back(agreeing: Agreeing, call: Call) -> None:
-    digest = await agreeing.has_signed()
+    digest = await agreeing.has_in_force()
+    agreeing.gate.passes(1)
     body = {"withdrawal": agreeing.withdrawal(digest, "ind"), "worker": said(ADMIN)}
     left = await call("POST", f"/{digest}/withdrawals", body, party="ind")
     assert (left.status_code, left.json()["waits_for"]) == (200, ["ind"])
