@@ -287,8 +287,8 @@ async def test_large_answers_asked_for_at_once_take_bounded_memory(tmp_path: Pat
         assert len({first, *ids}) == AT_ONCE + 1
         took = memory(pid, "VmHWM") - at_rest
         sys.stdout.write(f"{AT_ONCE} large answers: {took >> 20} MB; turned away {dict(turned_away)}\n")
-        # Two parties have a share each, the source and who asks; what is let go of is not given back at once.
-        assert LARGE_BYTES < took < (2 * ROOM_TIMES + 1) * SHARE_BYTES, f"{took >> 20} MB"
+        # Two parties have a share each: the source, and who asks.
+        assert LARGE_BYTES < took < 2 * ROOM_TIMES * SHARE_BYTES, f"{took >> 20} MB"
 
 
 # What is short on the wire and long in memory: objects of two bytes each, and letters that are four bytes
