@@ -74,7 +74,8 @@ class Front:
         self.urls = list(urls)
         self.first = False
         self.copies = 1
-        self.look_twice = 0  # at so many GETs, as proxies and HTTP clients do when one brought no answer
+        # The path whose next GET goes out twice, as proxies and HTTP clients do when one brought no answer.
+        self.looks_twice_at = ""
         self.heard: list[Message] = []
         self.wrong: list[str] = []
         self.repeated = 0
@@ -141,8 +142,8 @@ class Front:
             return
         message = await _heard(scope, receive)
         self.heard.append(message)
-        if self.look_twice and message.method == "GET":
-            self.look_twice -= 1
+        if message.method == "GET" and message.path == self.looks_twice_at:
+            self.looks_twice_at = ""
             await self.send(message)
         replies = await self.send_copies(message, self.copies)
         reply = replies[0] if len(replies) == 1 else self.judge(message, replies)

@@ -42,9 +42,9 @@ async def test_a_look_that_a_proxy_has_sent_twice_is_answered_all_the_same(place
     prepared, request = witness.prepare(client, ASKED)
     asked = await witness.send(prepared, request)
     assert isinstance(asked, Answered)
-    place.front.look_twice = 1
+    place.front.looks_twice_at = f"/v1/dossier-requests/{asked.exchange}"
     seen = await witness.get(request, asked.exchange)
-    assert place.front.look_twice == 0
+    assert not place.front.looks_twice_at
     assert isinstance(seen, Answered)
     assert seen.categories == frozenset(map(str, ASKED))
     assert await witness.conclude() == []

@@ -1,7 +1,8 @@
 """Stand between the database calls of one request, and see everything that it asks and answers.
 
-A request is a row of calls to the store. `at(number, do)` runs `do` just before call `number`; what
-a request under test does not do itself (the dispatcher, an adapter that fetches keys) is not counted.
+A request is a row of calls to the store. A deed is done just before one of them, or a COMMIT fails: that
+of the transaction that does the work, in which others may take part, and no other. What a request under
+test does not do itself (the dispatcher, an adapter that fetches keys) is not counted.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from tests.integration.town import Town
 
 T = TypeVar("T")
 Deed = Callable[[], Awaitable[None]]
+AtCommit = Callable[[Connection], None]
 
 _watched: ContextVar[bool] = ContextVar("watched", default=False)
 
@@ -39,6 +41,7 @@ class Moments:
     _path: str = ""
     _number: int = -1
     _deed: Deed | None = None
+    _at_commit: AtCommit | None = None
 
     @classmethod
     @contextmanager
@@ -55,9 +58,21 @@ class Moments:
             place.gateway.middleware_stack = edge
             place.replace_services(services)
 
-    def watch(self, method: str, path: str, *, number: int = -1, deed: Deed | None = None) -> None:
-        """Watch the next requests to this address; before call `number` (from 0) do the deed, once."""
-        self._method, self._path, self._number, self._deed = method, path, number, deed
+    def watch(
+        self,
+        method: str,
+        path: str,
+        *,
+        number: int = -1,
+        deed: Deed | None = None,
+        at_commit: AtCommit | None = None,
+    ) -> None:
+        """Watch the next requests to this address; before call `number` (from 0) do the deed, once.
+
+        `at_commit` is called just before the COMMIT of that call, which is a write, and may fail it.
+        """
+        self._method, self._path, self._number = method, path, number
+        self._deed, self._at_commit = deed, at_commit
         self.calls.clear()
         self.statements.clear()
         self.sent.clear()
@@ -72,9 +87,13 @@ class Moments:
         """Tell, then write."""
         if not _watched.get():
             return await self.store.write(work)
+        at_commit = self._at_commit if len(self.calls) == self._number else None
         await self._before("write")
 
         def told(tx: Transaction) -> T:
+            if at_commit is not None:
+                # A connection object serves one transaction, so nobody else's COMMIT is heard.
+                event.listen(tx.conn, "commit", at_commit)
             with self._listening(tx.conn):
                 return work(tx)
 
