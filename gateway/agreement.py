@@ -130,10 +130,18 @@ def of(signed: SignedAgreement, register: Register) -> Agreement:
 
 
 def _terms(data: Mapping[str, object], register: Register) -> Terms:
+    return check_among(data, {party: known.kind for party, known in register.parties.items()})
+
+
+def check_among(data: Mapping[str, object], kinds: Mapping[str, str]) -> Terms:
+    """Return what a document says where its form holds and the register has its parties as these kinds.
+
+    Raises AgreementInvalid.
+    """
     terms = check(data)
     # Callers are known by the register and judged by the agreement: both must mean the same parties.
-    for party, known in register.parties.items():
-        if party in terms.parties and terms.parties[party].kind != known.kind:
+    for party, kind in kinds.items():
+        if party in terms.parties and terms.parties[party].kind != kind:
             another = at("parties", party, "kind")(
                 "het register kent deze partij als een andere soort.",
                 "the register knows this party as another kind.",

@@ -24,6 +24,7 @@ from gateway.clock import Clock, system_clock
 from gateway.dispatch import Dispatcher
 from gateway.errors import Unavailable
 from gateway.http import (
+    agreement_readings,
     agreements,
     cases,
     consents,
@@ -60,6 +61,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     orders.router,
     ledger.router,
     agreements.router,
+    agreement_readings.router,
     policy_bundle.router,
 )
 _log = structlog.get_logger("gateway")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from fastapi import Request
 
+from gateway.agreement_readings import Readings
 from gateway.policy.asking import Allowed
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Services:
     arrivals: Arrivals
     room: Room
     allowed: Allowed = field(default_factory=Allowed)
+    readings: Readings = field(default_factory=Readings)
 
     @property
     def agreement(self) -> Agreement:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final, Literal, cast
 
 from pydantic import JsonValue
 
@@ -19,7 +19,7 @@ from adapters.kit.register import RegisterError, sign_agreement, sign_withdrawal
 from adapters.protocol import Worker
 from adapters.requester.calls import Body, worker_body
 from adapters.requester.desk import Desk
-from adapters.requester.errors import ProofRefused, RequesterError
+from adapters.requester.errors import GatewayUnreachable, ProofRefused, RequesterError
 
 _AGREEMENTS: Final = "/v1/agreements"
 _DIGEST: Final = re.compile(r"sha-256:[A-Za-z0-9_-]{43}")
@@ -56,6 +56,35 @@ class Agreements(Desk):
             raise _not_believed("agreement_altered")
         state = package.get("state")
         return FetchedAgreement(version, state if isinstance(state, dict) else {})
+
+    async def check_agreement(self, agreement: Mapping[str, object]) -> Body:
+        """Have a draft checked: its faults and oversights in words, in both languages; nothing is kept."""
+        body: Body = {"agreement": cast("JsonValue", dict(agreement))}
+        return await self._document("POST", f"{_AGREEMENTS}/check", body)
+
+    async def agreement_difference(
+        self, digest: str, *, against: str | None = None, language: Literal["nl", "en"] = "nl"
+    ) -> Body:
+        """Ask in sentences what a version newly permits and forbids; by the gateway's word alone.
+
+        `against`: another version's digest, else the one that it supersedes. Whoever is to sign or approve
+        computes it itself (`poort agreement diff`).
+        """
+        other = "" if against is None else f"&against={_at(against).rpartition('/')[2]}"
+        return await self._document("GET", f"{_at(digest)}/difference?language={language}{other}")
+
+    async def agreement_text(
+        self,
+        digest: str,
+        *,
+        language: Literal["nl", "en"] = "nl",
+        form: Literal["html", "markdown"] = "html",
+    ) -> str:
+        """Fetch a version as a text to read; by the gateway's word alone, also on who signed it."""
+        response = await self._call("GET", f"{_at(digest)}/text?language={language}&format={form}")
+        if not isinstance(response.body, bytes):
+            raise GatewayUnreachable("The gateway's answer has another form than expected.")
+        return response.body.decode()
 
     async def propose_agreement(self, agreement: Mapping[str, object], *, worker: Worker) -> Body:
         """Put a new version before the other parties; the same one again is one proposal."""

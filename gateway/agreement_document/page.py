@@ -138,6 +138,8 @@ td a { white-space: nowrap; }
   thead { display: table-header-group; }
 }
 """.strip()
+# All between the tags: by its digest a policy of the page's reader allows this style and no other.
+INLINE_STYLE = f"\n{_STYLE}\n"
 
 
 def page(title: str, language: Language, parts: Sequence[Part]) -> str:
@@ -147,7 +149,7 @@ def page(title: str, language: Language, parts: Sequence[Part]) -> str:
     return (
         f'<!doctype html>\n<html lang="{language}">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{_STYLE}\n</style>\n</head>\n"
+        f"<title>{escape(title)}</title>\n<style>{INLINE_STYLE}</style>\n</head>\n"
         f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
     )
 

@@ -27,6 +27,7 @@ OPEN = {
     ("get", "/agreements"),  # an agreement is public, and proves itself
     ("get", "/agreements/in-force"),
     ("get", "/agreements/{digest}"),
+    ("get", "/agreements/{digest}/text"),  # the same, to read; a browser has no token
     ("get", "/policy-bundle"),  # policies and agreements, under a signature
     ("post", "/oauth/token"),  # asks for a signed assertion instead
     ("get", "/oauth/jwks"),  # public keys
@@ -120,6 +121,8 @@ def test_query_keys_are_camel_case(operations: dict[Any, Any]) -> None:
 
 def test_no_address_has_room_for_an_identifier_of_a_client(operations: dict[Any, Any]) -> None:
     allowed = {"id", "workerId", "leafIndex", "treeSize", "firstSize", "secondSize", "digest", "party"}
+    # Of the agreement, a version by its digest, and words of a closed list.
+    allowed |= {"against", "language", "format"}
     for name, operation in operations.items():
         in_address = {p["name"] for p in operation.get("parameters", []) if p["in"] in ("path", "query")}
         assert in_address <= allowed, name

@@ -19,7 +19,7 @@ from adapters.kit.register import (
 )
 from adapters.kit.session import GatewaySession, Response
 from adapters.protocol import Role, Worker
-from adapters.requester import GatewayRefused, ProofRefused, Requester, RequesterError
+from adapters.requester import GatewayRefused, GatewayUnreachable, ProofRefused, Requester, RequesterError
 from tests.unit.kit.agreements import FIRST, IDENTITIES, NOW, SECOND, register
 
 ADMIN = Worker(id="vw-beheer-02", role=Role.ADMIN)
@@ -165,3 +165,37 @@ async def test_a_refusal_tells_what_is_missing_and_what_is_wrong_where(
     problem = Response(400, {}, {"code": "agreement_invalid", "title": "No agreement.", "errors": [wrong]})
     with pytest.raises(GatewayRefused, match=r"No agreement\. Title: is missing\."):
         await requester(Gateway({}, problem), keystore, ours).propose_agreement(SECOND, worker=ADMIN)
+
+
+class Computing:
+    """Answers each call that computes something, and keeps what it was asked."""
+
+    def __init__(self, body: Any = b"<!doctype html>") -> None:
+        self.asked: list[tuple[str, str, Any]] = []
+        self._body = body
+
+    async def request(self, method: str, path: str, body: Any = None, *_: Any, **__: Any) -> Response:
+        self.asked.append((method, path, body))
+        return Response(200, {}, self._body if path.partition("?")[0].endswith("/text") else {"valid": True})
+
+
+async def test_a_party_has_a_draft_checked_and_versions_compared_and_written_out(
+    keystore: Keystore, ours: Register
+) -> None:
+    gateway = Computing()
+    party = requester(cast("Any", gateway), keystore, ours)
+    assert await party.check_agreement(SECOND) == {"valid": True}
+    await party.agreement_difference(DIGEST, language="en")
+    await party.agreement_difference(DIGEST, against=DIGEST)
+    assert await party.agreement_text(DIGEST, form="markdown") == "<!doctype html>"
+    root = f"/v1/agreements/{DIGEST}"
+    assert gateway.asked == [
+        ("POST", "/v1/agreements/check", {"agreement": SECOND}),
+        ("GET", f"{root}/difference?language=en", None),
+        ("GET", f"{root}/difference?language=nl&against={DIGEST}", None),
+        ("GET", f"{root}/text?language=nl&format=markdown", None),
+    ]
+    with pytest.raises(RequesterError, match="named by its digest"):
+        await party.agreement_difference(DIGEST, against="2026.1&language=en")
+    with pytest.raises(GatewayUnreachable, match="another form"):
+        await requester(cast("Any", Computing({})), keystore, ours).agreement_text(DIGEST)
