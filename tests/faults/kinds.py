@@ -15,6 +15,7 @@ from tests import postgres
 from tests.faults import database, kills, replays, starts
 from tests.faults.changes import CHANGES, interleaved, purpose_dropped, purpose_dropped_amid
 from tests.faults.city import City, city
+from tests.faults.hostile import SENT, HostileCity, answered_with, hostile_city
 from tests.faults.kills import Cell
 from tests.faults.parts import FAULTS, with_faults
 from tests.faults.storage import FailingStorage, failing_storage
@@ -130,6 +131,12 @@ async def _broken_server(lane: Lane) -> AsyncIterator[tuple[City, postgres.Clust
         yield running, server
 
 
+@asynccontextmanager
+async def _hostile(lane: Lane) -> AsyncIterator[HostileCity]:
+    async with hostile_city(lane.folder, lane.database()) as running:
+        yield running
+
+
 # --- R1 ----------------------------------------------------------------------------------------------------
 
 
@@ -204,6 +211,18 @@ async def _start(running: City, cell: str) -> Judged:
     return Judged(await starts.without(running, *cell.split(" and ")))
 
 
+# --- R6 ----------------------------------------------------------------------------------------------------
+
+
+async def _sent(_: HostileCity, asked: Asked) -> list[str]:
+    return [f"{name}, seed {asked.seed + turn}" for turn in range(2 * asked.repeats) for name in SENT]
+
+
+async def _answer(running: HostileCity, cell: str) -> Judged:
+    name = cell.rpartition(", seed ")[0]
+    return Judged(*await answered_with(running, SENT[name], _seed(cell)))
+
+
 # --- R7 ----------------------------------------------------------------------------------------------------
 
 
@@ -265,6 +284,7 @@ KINDS = {
         Kind("storage", "R2", _calls, _storage, _fail, 40),
         Kind("parts", "R4, R5", _pairs, _town, _fail_together, 30),
         Kind("starts", "R5", _starts, _city(), _start, 30),
+        Kind("hostile", "R6", _sent, _hostile, _answer, 30),
         Kind("changes", "R7", _changed, _town, _change, 8, counts="interleavings"),
         Kind("purpose", "R7", _dropped, _city(), _drop, 8, counts="interleavings"),
         Kind("replays", "R8", _ways, _city(wired=True), _replay, 6, counts="messages"),
