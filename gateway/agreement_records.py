@@ -124,9 +124,15 @@ def signed_statements(conn: Connection, digest: str) -> tuple[dict[str, str], di
 def acts(conn: Connection, digest: str) -> dict[str, Act]:
     """Return by party what each did about a version, as it was verified when it came in."""
     found = conn.execute(_SIGNED, {"digest": digest})
-    return {
-        each.party_id: Act(each.jws, each.signed_at, each.withdrawal, each.withdrawn_at) for each in found
-    }
+    return {each.party_id: _act(each) for each in found}
+
+
+def acts_of_all(conn: Connection) -> dict[str, dict[str, Act]]:
+    """Return the same of every version that somebody signed, by its digest."""
+    by_version: dict[str, dict[str, Act]] = {}
+    for each in conn.execute(select(agreement_signatures)):
+        by_version.setdefault(each.digest, {})[each.party_id] = _act(each)
+    return by_version
 
 
 def signed_by(conn: Connection, digest: str) -> frozenset[str]:
@@ -134,9 +140,8 @@ def signed_by(conn: Connection, digest: str) -> frozenset[str]:
     return frozenset(party for party, act in acts(conn, digest).items() if act.stands)
 
 
-def as_recorded(conn: Connection, known: VersionRow) -> Version:
+def as_recorded(known: VersionRow, by: Mapping[str, Act]) -> Version:
     """Return a version as the tables tell it, unverified and without its document: to show, not to decide."""
-    by = acts(conn, known.digest)
     standing = frozenset(party for party, act in by.items() if act.stands)
     return Version(
         SignedAgreement(known.digest, {}, standing),
@@ -250,6 +255,10 @@ def turn(tx: Transaction, vault: Vault, now: int) -> str | None:
 
 def _change(tx: Transaction, digest: str, **values: str | int | None) -> None:
     tx.conn.execute(update(agreement_versions).where(agreement_versions.c.digest == digest).values(**values))
+
+
+def _act(found: Row[Any]) -> Act:
+    return Act(found.jws, found.signed_at, found.withdrawal, found.withdrawn_at)
 
 
 def _row(found: Row[Any]) -> VersionRow:

@@ -1,11 +1,13 @@
 """Say how far a version of the agreement is, from what is recorded: computed each time, and stored nowhere.
 
 proposed ─▶ approved ─▶ signed (k of m) ─▶ scheduled ─▶ in_force ─▶ superseded
-                └─────────────┴───────▶ lapsed: its time passed without that
+                └─────────────┴───────▶ lapsed     └▶ stopped ┘
+                                        its time   while a founder has taken its signature back
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -16,9 +18,10 @@ from gateway.errors import Refused
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from adapters.kit.agreement_chain import Act
     from gateway.agreement_records import VersionRow
 
-Stage = Literal["proposed", "approved", "signed", "scheduled", "in_force", "superseded", "lapsed"]
+Stage = Literal["proposed", "approved", "signed", "scheduled", "in_force", "stopped", "superseded", "lapsed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +44,18 @@ def state(conn: Connection, digest: str, now: int) -> VersionState:
     row = records.row(conn, digest)
     if row is None:
         raise Refused("not_found")
-    return _state(conn, row, records.head(conn).in_force, now)
+    before = None if row.supersedes is None else records.row(conn, row.supersedes)
+    by_version = {each.digest: records.acts(conn, each.digest) for each in (row, before) if each is not None}
+    return _state(row, before, by_version, records.head(conn).in_force, now)
 
 
 def states(conn: Connection, now: int) -> tuple[VersionState, ...]:
-    """Return how far every version is, in the order in which they say to begin."""
-    in_force = records.head(conn).in_force
-    return tuple(_state(conn, row, in_force, now) for row in records.rows(conn))
+    """Return how far every version is, in the order in which they say to begin; in three queries."""
+    in_force, by_version = records.head(conn).in_force, records.acts_of_all(conn)
+    rows = {row.digest: row for row in records.rows(conn)}
+    return tuple(
+        _state(row, rows.get(row.supersedes or ""), by_version, in_force, now) for row in rows.values()
+    )
 
 
 def state_of(row: VersionRow, signed_by: frozenset[str], in_force: str, now: int) -> Stage:
@@ -60,7 +68,9 @@ def state_of(row: VersionRow, signed_by: frozenset[str], in_force: str, now: int
         return "scheduled"
     if now >= row.valid_until or (row.in_force_at is None and row.valid_from <= now):
         return "lapsed"
-    # Also the one whose turn it is, while a founder has taken its signature back: fewer signed than it needs.
+    if row.in_force_at is not None and row.valid_from <= now:
+        return "stopped"
+    # Also the one in force while its first second has not come by the clock of this gateway.
     if signed_by or row.in_force_at is not None:
         return "signed"
     return "proposed" if row.approved_at is None else "approved"
@@ -71,12 +81,19 @@ def bound(version: Version, predecessor: Version) -> frozenset[str]:
     return missing(replace(version, acts={}), predecessor)
 
 
-def _state(conn: Connection, row: VersionRow, in_force: str, now: int) -> VersionState:
-    version = records.as_recorded(conn, row)
-    before = None
+def _state(
+    row: VersionRow,
+    before: VersionRow | None,
+    by_version: Mapping[str, Mapping[str, Act]],
+    in_force: str,
+    now: int,
+) -> VersionState:
+    def recorded(known: VersionRow) -> Version:
+        return records.as_recorded(known, by_version.get(known.digest, {}))
+
+    version = recorded(row)
     # Once it was in force, it stays so by its own founders.
-    if row.supersedes is not None and row.in_force_at is None:
-        before = records.row(conn, row.supersedes)
-    needed = row.founding if before is None else bound(version, records.as_recorded(conn, before))
+    follows = None if row.in_force_at is not None else before
+    needed = row.founding if follows is None else bound(version, recorded(follows))
     signed_by = version.signed.signed_by
     return VersionState(row, state_of(row, signed_by, in_force, now), needed, signed_by)

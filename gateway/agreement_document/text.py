@@ -35,6 +35,10 @@ STATES: Mapping[str, _BOTH] = {
     "signed": ("ligt ter ondertekening", "open for signature"),
     "scheduled": ("ondertekend, gaat in op de eerste dag", "signed, in force from its first day"),
     "in_force": ("in werking", "in force"),
+    "stopped": (
+        "stilgelegd, een oprichtende partij heeft haar ondertekening ingetrokken",
+        "stopped, a founding party has taken its signature back",
+    ),
     "superseded": ("vervangen door een latere versie", "superseded by a later version"),
     "lapsed": ("vervallen", "lapsed"),
 }

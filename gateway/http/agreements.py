@@ -36,7 +36,8 @@ class AgreementState(Wire):
     digest: Digest
     version: str = Field(description="What people call it.")
     state: Stage = Field(
-        description="`signed`: by `signed` of the `needed` founders. `lapsed`: its time is over."
+        description="`signed`: by `signed` of the `needed` founders. `stopped`: it was in force until a"
+        " founder took its signature back, and is again once that one signs. `lapsed`: its time is over."
     )
     signed: int = Field(description="How many of the founders that are needed have signed.")
     needed: int = Field(

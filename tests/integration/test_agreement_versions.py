@@ -304,7 +304,7 @@ async def test_a_signature_that_was_taken_back_cannot_be_sent_again(agreeing: Ag
 async def test_a_founder_that_signed_in_time_and_left_may_come_back(agreeing: Agreeing) -> None:
     digest = await agreeing.has_in_force()
     await agreeing.withdraws(digest, "dtv")
-    assert await agreeing.stage(digest) == "signed"
+    assert await agreeing.stage(digest) == "stopped"
     agreeing.gate.passes(5)
     assert (await agreeing.signs(digest, "dtv")).state == "in_force"
 
@@ -388,7 +388,7 @@ async def test_who_has_not_signed_has_nothing_to_withdraw(agreeing: Agreeing) ->
 async def test_a_founder_that_leaves_the_version_in_force_stops_it_at_once(agreeing: Agreeing) -> None:
     before = await agreeing.epoch()
     left = await agreeing.withdraws(agreeing.anchor, "dtv")
-    assert (left.state, len(left.signed), len(left.needed)) == ("signed", 3, 4)
+    assert (left.state, len(left.signed), len(left.needed)) == ("stopped", 3, 4)
     assert await agreeing.epoch() == before + 1
     (entry,) = await agreeing.entries()
     assert (entry["kind"], entry["party"], entry["agreement"]) == (
@@ -592,7 +592,7 @@ async def test_a_version_is_lapsed_once_its_days_are_over(agreeing: Agreeing) ->
             (row.founding, row.valid_from - 1),
         )
     ]
-    assert stages == ["in_force", "in_force", "lapsed", "signed", "signed"]
+    assert stages == ["in_force", "in_force", "lapsed", "stopped", "signed"]
 
 
 async def test_one_party_has_four_open_versions_and_no_more(agreeing: Agreeing) -> None:
