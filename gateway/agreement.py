@@ -98,6 +98,12 @@ class Agreement:
         row = self.terms.sources.get(source_party)
         return row is not None and row.may_be_asked_without_consent
 
+    def opens_elsewhere(self, requester: str, source: str, purpose: str, category: str) -> bool:
+        """Tell whether a rule opens this category between these two for another purpose than this one."""
+        asks, gives = self.kind(requester) or "", self.kind(source) or ""
+        rules = self.terms.rules
+        return any(category in rules[name].get(asks, {}).get(gives, {}) for name in rules if name != purpose)
+
     def statute_in_force_for(self, kind: str, now: int) -> bool:
         """Tell whether some rule lets this kind of party receive something by a law that is in force."""
         laws = self.terms.statutes

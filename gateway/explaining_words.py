@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from gateway.agreement_document.words import ROLES, word
 from gateway.policy.hypothetical import Change, Degree
 from gateway.policy.port import Ground, NextStep, Reason, RefusalCode
-from gateway.policy.wording import NEXT_STEPS, REASONS, REFUSALS
+from gateway.policy.wording import NEXT_STEPS, NO_OTHER_PURPOSE, REASONS, REFUSALS
 
 if TYPE_CHECKING:
     from gateway.terms import Language, Terms, Wording
@@ -94,6 +94,10 @@ _NL_STEPS: Mapping[NextStep, str] = {
     " daarvoor.",
     "ask_again": "Doe een nieuw verzoek: nu is het toegestaan, maar over dit verzoek was al beslist.",
 }
+_NL_NO_OTHER_PURPOSE = (
+    "Geen ander doel opent dit gegeven voor u bij deze bron: niets wat u of de cliënt kan doen,"
+    " verandert dit."
+)
 _GROUNDS: Mapping[Ground, Said] = {
     "baseline": Said(
         "Toegestaan als basisgegeven: daarvoor is geen toestemming nodig.",
@@ -154,8 +158,10 @@ def reason_said(reason: Reason) -> Said:
     return Said(_NL_REASONS[reason], REASONS[reason])
 
 
-def step_said(step: NextStep) -> Said:
-    """Say what the requester can do about it."""
+def step_said(step: NextStep, *, elsewhere: bool) -> Said:
+    """Say what the requester can do about it; `elsewhere`: another purpose would bring it out."""
+    if step == "request_under_other_purpose" and not elsewhere:
+        return Said(_NL_NO_OTHER_PURPOSE, NO_OTHER_PURPOSE)
     return Said(_NL_STEPS[step], NEXT_STEPS[step])
 
 

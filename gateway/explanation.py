@@ -179,7 +179,9 @@ def _explained(
         legal_basis=None if rule is None else rule.legal_basis,
         paragraph=paragraph,
         article=_article(terms, paragraph),
-        next_step=None if (step := one.get("next_step")) is None else words.step_said(step),
+        next_step=None
+        if (step := one.get("next_step")) is None
+        else words.step_said(step, elsewhere=bool(ways.get(category))),
         would_change=ways.get(category, ()) if by_parties is None else (Way(None, by_parties),),
     )
 

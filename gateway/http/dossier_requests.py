@@ -167,7 +167,7 @@ async def post_dossier_request(
     )
     asked = await exchange.ask(parts, submitted)
     if isinstance(asked, Delivery):
-        return _shape(asked)
+        return _shape(parts, asked)
     settled = await _wait(request, parts, asked, _seconds(prefer, parts))
     return await _answer(request, parts, settled, response)
 
@@ -246,7 +246,7 @@ async def _end(parts: Services, known: Exchange, state: State) -> DossierRequest
         if current.state != state:
             raise Conflict("state_conflict", f"This request is {current.state}.")
     current = await parts.store.look_up(lambda conn: exchange_records.present(conn, known.id))
-    return _shape(await exchange.hand_over(parts, current))
+    return _shape(parts, await exchange.hand_over(parts, current))
 
 
 async def _answer(
@@ -260,10 +260,10 @@ async def _answer(
         response.status_code = 202
         response.headers["Location"] = f"/v1/dossier-requests/{known.id}"
         response.headers["Retry-After"] = _POLL_AFTER_SECONDS
-    return _shape(delivery)
+    return _shape(parts, delivery)
 
 
-def _shape(delivery: Delivery) -> DossierRequestState:
+def _shape(parts: Services, delivery: Delivery) -> DossierRequestState:
     known = delivery.exchange
     if delivery.state == "nothing_to_share":
         return DossierRequestState(
@@ -280,7 +280,7 @@ def _shape(delivery: Delivery) -> DossierRequestState:
         id=known.id,
         state=delivery.state,
         answer=answer,
-        decisions=[_decision(category) for category in said] or None,
+        decisions=[_decision(parts, known, category) for category in said] or None,
         obligations=Obligations(**asdict(delivery.obligations)) if delivery.obligations else None,
         failure=known.failure,
         next_step=_NEXT_STEP.get(delivery.state),
@@ -289,8 +289,10 @@ def _shape(delivery: Delivery) -> DossierRequestState:
     )
 
 
-def _decision(said: Any) -> CategoryDecision:
-    return CategoryDecision(**{**said, "next_step": next_step_sentence(said.get("next_step"))})
+def _decision(parts: Services, known: Exchange, said: Any) -> CategoryDecision:
+    step, asked = said.get("next_step"), (known.requester, known.source, known.purpose)
+    elsewhere = parts.agreement.opens_elsewhere(*asked, said["category"])
+    return CategoryDecision(**{**said, "next_step": next_step_sentence(step, elsewhere=elsewhere)})
 
 
 _NEXT_STEP: dict[State, str] = {

@@ -47,12 +47,23 @@ NEXT_STEPS: Mapping[NextStep, str] = {
     "ask_again": "Make a new request: it is permitted now, but this one was decided before.",
 }
 
+# Said for `request_under_other_purpose` where the agreement in force has no such purpose.
+NO_OTHER_PURPOSE = (
+    "No other purpose opens this category to you from this source: nothing that you or the client can do"
+    " changes this."
+)
+
 
 def refusal_sentence(code: str) -> str | None:
     """Return what a refusal from the agreement alone adds to its title; None for any other code."""
     return next((sentence for known, sentence in REFUSALS.items() if known == code), None)
 
 
-def next_step_sentence(step: NextStep | None) -> str | None:
-    """Return what would change the answer; None where nothing the caller does would."""
+def next_step_sentence(step: NextStep | None, *, elsewhere: bool) -> str | None:
+    """Return what would change the answer; None where nothing the caller does would.
+
+    `elsewhere`: another purpose of the agreement in force opens the category between these two.
+    """
+    if step == "request_under_other_purpose" and not elsewhere:
+        return NO_OTHER_PURPOSE
     return None if step is None else NEXT_STEPS[step]

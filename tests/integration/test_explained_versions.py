@@ -8,6 +8,8 @@ from sqlalchemy import update
 
 from gateway import exchange
 from gateway.explaining import explain
+from gateway.http.dossier_requests import _shape
+from gateway.policy.wording import NEXT_STEPS, NO_OTHER_PURPOSE
 from gateway.services import Services
 from gateway.stages import Delivery, Exchange, SubmittedRequest
 from gateway.storage.agreement_tables import agreement_versions
@@ -16,15 +18,15 @@ from tests.integration.gate import JURIST, VW, Gate, v_number
 from tests.integration.test_agreement_turn import another_gateway
 
 
-async def withheld(gate: Gate) -> Exchange:
-    """Ask for decisions about a client of one's own, without their consent."""
+async def withheld(gate: Gate, *categories: str) -> Exchange:
+    """Ask for decisions, or what else is named, about a client of one's own, without their consent."""
     now = gate.now
     request = SubmittedRequest(
         party=VW,
         client=v_number(),
         purpose="legal_screening",
         source="ind",
-        categories=("decisions",),
+        categories=categories or ("decisions",),
         worker=JURIST,
         signed_request="",
         jti=secrets.token_urlsafe(16),
@@ -73,6 +75,24 @@ async def test_an_old_decision_keeps_its_article_and_is_told_what_helps_today(ag
 
     (today,) = (await said(gate.services, await withheld(gate)))["decisions"]
     assert (today["reason"], today.get("rule")) == ("no_rule", None)
+
+
+async def test_who_is_sent_to_another_purpose_finds_a_rule_there(agreeing: Agreeing) -> None:
+    gate = agreeing.gate
+    await gate.has_case()
+    await closes_decisions(agreeing)
+    asked = await withheld(gate, "decisions", "shelter_location", "contact")
+    answer = _shape(gate.services, await exchange.hand_over(gate.services, asked))
+    assert answer.decisions is not None
+    assert {one.reason for one in answer.decisions} == {"no_rule"}
+    steps = {one.category: one.next_step for one in answer.decisions}
+    # Decisions are opened for the legal guidance; the other two by no rule between an NGO and IND.
+    assert steps["decisions"] == NEXT_STEPS["request_under_other_purpose"]
+    assert steps["shelter_location"] == steps["contact"] == NO_OTHER_PURPOSE
+    # The explanation, which asks policy itself, sends everyone the same way.
+    explained = (await said(gate.services, asked))["decisions"]
+    assert {one["category"]: one["next_step"]["en"] for one in explained} == steps
+    assert {one["category"] for one in explained if one["would_change"]} == {"decisions"}
 
 
 async def test_after_a_restart_too(agreeing: Agreeing) -> None:

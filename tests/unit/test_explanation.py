@@ -62,10 +62,11 @@ def explained(terms: Terms, made_under: Terms | None, **changes: Any) -> tuple[E
 EVERY = {
     **{code: words.refusal_said(code) for code in get_args(RefusalCode)},
     **{reason: words.reason_said(reason) for reason in get_args(Reason)},
-    **{step: words.step_said(step) for step in get_args(NextStep)},
+    **{step: words.step_said(step, elsewhere=True) for step in get_args(NextStep)},
     **{ground: words.ground_said(ground) for ground in get_args(Ground)},
     "nothing": words.NOTHING_TO_SHARE,
     "would": words.NOTHING_WOULD,
+    "no other purpose": words.step_said("request_under_other_purpose", elsewhere=False),
 }
 
 
@@ -79,7 +80,10 @@ def test_every_code_has_a_sentence_in_both_languages(code: str) -> None:
 
 
 def test_no_sentence_about_what_is_withheld_tells_a_refused_from_a_withdrawn_or_expired_consent() -> None:
-    withheld = [EVERY[code] for code in (*get_args(Reason), *get_args(NextStep), "nothing", "would")]
+    withheld = [
+        EVERY[code]
+        for code in (*get_args(Reason), *get_args(NextStep), "nothing", "would", "no other purpose")
+    ]
     said = " ".join(f"{one.nl} {one.en}" for one in withheld).lower()
     telling = "refused|withdrawn|expired|lapsed|earlier|geweigerd|ingetrokken|verlopen|eerder"
     assert re.findall(telling, said) == []

@@ -21,7 +21,17 @@ def test_no_sentence_tells_a_refused_from_a_withdrawn_or_expired_consent() -> No
 
 
 def test_a_step_that_does_not_exist_has_no_sentence() -> None:
-    assert wording.next_step_sentence(None) is None
-    assert wording.next_step_sentence("record_consent") == wording.NEXT_STEPS["record_consent"]
+    for elsewhere in (True, False):
+        assert wording.next_step_sentence(None, elsewhere=elsewhere) is None
+        found = wording.next_step_sentence("record_consent", elsewhere=elsewhere)
+        assert found == wording.NEXT_STEPS["record_consent"]
     assert wording.refusal_sentence("not_found") is None
     assert wording.refusal_sentence("party_suspended") == wording.REFUSALS["party_suspended"]
+
+
+def test_who_is_sent_to_another_purpose_finds_one_there() -> None:
+    step: NextStep = "request_under_other_purpose"
+    assert wording.next_step_sentence(step, elsewhere=True) == wording.NEXT_STEPS[step]
+    nowhere = wording.next_step_sentence(step, elsewhere=False)
+    assert nowhere == wording.NO_OTHER_PURPOSE
+    assert "request it" not in nowhere
