@@ -153,14 +153,17 @@ def diff(
     short_help="List the versions, and how far each is.",
     epilog=f"Example: poort agreement list {_AS_VW}",
 )
-def list_versions(sandbox: Sandbox = None, as_party: AsParty = None, as_json: AsJson = False) -> None:
+def list_versions(
+    lang: Lang = "nl", sandbox: Sandbox = None, as_party: AsParty = None, as_json: AsJson = False
+) -> None:
     """List every version that the gateway knows: how far it is, from when it holds, and its digest."""
     told = Acting(sandbox, as_party, as_json).run(lambda requester: requester.agreements())
     if as_json:
         print_json(told)
         return
     versions = told.get("agreements")
-    print_list([one for one in versions if isinstance(one, dict)] if isinstance(versions, list) else [])
+    known = versions if isinstance(versions, list) else []
+    print_list([one for one in known if isinstance(one, dict)], lang)
 
 
 @app.command(
@@ -174,6 +177,7 @@ def show(
             metavar="DIGEST", help="The version, as `list` prints it. Not given: the one in force."
         ),
     ] = None,
+    lang: Lang = "nl",
     sandbox: Sandbox = None,
     as_party: AsParty = None,
     as_json: AsJson = False,
@@ -183,11 +187,11 @@ def show(
     The signatures are verified here, by your own register; the rest is what the gateway says.
     """
     acting = Acting(sandbox, as_party, as_json)
-    version = in_force(acting, "en") if digest is None else fetched(digest, acting, "en")
+    version = in_force(acting, lang) if digest is None else fetched(digest, acting, lang)
     if as_json:
         print_json({**(version.told or {}), "verified_signatures": sorted(version.signed_by)})
         return
-    print_version(version)
+    print_version(version, lang)
 
 
 app.command(

@@ -40,10 +40,12 @@ def propose(
     by = acting.worker(worker)
     version = checked_file(file, lang, as_json=as_json)
     told = acting.run(lambda requester: requester.propose_agreement(version.document, worker=by))
-    print_told(told, as_json=as_json)
+    print_told(told, lang, as_json=as_json)
     oversights = warnings(version.terms)
     if oversights and not as_json:
-        print_as_is(err, f"{len(oversights)} remarks that are no faults: see `poort agreement check`.")
+        count, dutch = len(oversights), lang == "nl"
+        said = "opmerkingen die geen fout zijn: zie" if dutch else "remarks that are no faults: see"
+        print_as_is(err, f"{count} {said} `poort agreement check`.")
 
 
 def approve(
@@ -72,8 +74,9 @@ def approve(
         named = version.terms.version
         question = f"Versie {named} goedkeuren?" if lang == "nl" else f"Approve version {named}?"
         if not typer.confirm(f"\n{question}", err=True):
-            fail("Nothing was approved.")
-    print_told(acting.run(lambda requester: requester.approve_agreement(digest, worker=by)), as_json=as_json)
+            fail("Er is niets goedgekeurd." if lang == "nl" else "Nothing was approved.")
+    told = acting.run(lambda requester: requester.approve_agreement(digest, worker=by))
+    print_told(told, lang, as_json=as_json)
 
 
 def sign(
@@ -92,12 +95,14 @@ def sign(
     acting = Acting(sandbox, as_party, as_json)
     by = acting.worker(worker)
     fetched(digest, acting, lang)
-    print_told(acting.run(lambda requester: requester.sign_agreement(digest, worker=by)), as_json=as_json)
+    told = acting.run(lambda requester: requester.sign_agreement(digest, worker=by))
+    print_told(told, lang, as_json=as_json)
 
 
 def withdraw(
     digest: Digest,
     worker: ByWorker,
+    lang: Lang = "nl",
     sandbox: Sandbox = None,
     as_party: AsParty = None,
     as_json: AsJson = False,
@@ -109,12 +114,14 @@ def withdraw(
     """
     acting = Acting(sandbox, as_party, as_json)
     by = acting.worker(worker)
-    print_told(acting.run(lambda requester: requester.unsign_agreement(digest, worker=by)), as_json=as_json)
+    told = acting.run(lambda requester: requester.unsign_agreement(digest, worker=by))
+    print_told(told, lang, as_json=as_json)
 
 
 def activate(
     digest: Digest,
     worker: ByWorker,
+    lang: Lang = "nl",
     sandbox: Sandbox = None,
     as_party: AsParty = None,
     as_json: AsJson = False,
@@ -126,4 +133,5 @@ def activate(
     """
     acting = Acting(sandbox, as_party, as_json)
     by = acting.worker(worker)
-    print_told(acting.run(lambda requester: requester.activate_agreement(digest, worker=by)), as_json=as_json)
+    told = acting.run(lambda requester: requester.activate_agreement(digest, worker=by))
+    print_told(told, lang, as_json=as_json)

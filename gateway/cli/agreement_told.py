@@ -18,58 +18,105 @@ if TYPE_CHECKING:
     from gateway.cli.agreement_read import Lang, Version
 
 Told = Mapping[str, object]
-# By state: who moves a version on, and by which command, without who acts.
-_NEXT: Mapping[str, tuple[str, str]] = {
+# What each stage is called, as docs/glossary.md has it; another word is shown as it is.
+_STAGES: Mapping[str, tuple[str, str]] = {
+    "draft": ("concept", "draft"),
+    "proposed": ("voorgesteld", "proposed"),
+    "approved": ("goedgekeurd", "approved"),
+    "signed": ("ondertekend", "signed"),
+    "scheduled": ("ingepland", "scheduled"),
+    "in_force": ("in werking", "in force"),
+    "stopped": ("stilgelegd", "stopped"),
+    "superseded": ("vervangen", "superseded"),
+    "lapsed": ("vervallen", "lapsed"),
+}
+# By state: who moves a version on, in both languages, and by which command, without who acts.
+_NEXT: Mapping[str, tuple[str, str, str]] = {
     "proposed": (
+        "een tweede persoon, functionaris gegevensbescherming van een oprichtende partij, keurt haar goed",
         "a second person, data-protection officer at a founding party, approves it",
         "approve {} --worker ID:dpo",
     ),
-    "approved": ("each party signs it", "sign {} --worker ID:admin"),
-    "signed": ("the others sign it too", "sign {} --worker ID:admin"),
-    "complete": ("a founding party lets it come into force", "activate {} --worker ID:admin"),
+    "approved": ("elke partij ondertekent haar", "each party signs it", "sign {} --worker ID:admin"),
+    "signed": ("de anderen ondertekenen haar ook", "the others sign it too", "sign {} --worker ID:admin"),
+    "complete": (
+        "een oprichtende partij laat haar ingaan",
+        "a founding party lets it come into force",
+        "activate {} --worker ID:admin",
+    ),
+    "stopped": (
+        "wie haar ondertekening introk, ondertekent opnieuw; tot dan wordt niets uitgewisseld",
+        "whoever took its signature back signs it again; nothing is exchanged until then",
+        "sign {} --worker ID:admin",
+    ),
+}
+_SHOWN: Mapping[str, tuple[str, str]] = {
+    "version": ("versie", "version"),
+    "digest": ("vingerafdruk", "digest"),
+    "state": ("stand", "state"),
+    "valid": ("geldig", "valid"),
+    "supersedes": ("vervangt", "supersedes"),
+    "signed_by": ("ondertekend", "signed by"),
+    "waits_for": ("wacht op", "waits for"),
+    "proposed_at": ("voorgesteld", "proposed at"),
+    "approved_at": ("goedgekeurd", "approved at"),
+    "activated_at": ("ingepland", "activated at"),
+    "in_force_at": ("in werking", "in force at"),
+    "superseded_at": ("vervangen", "superseded at"),
 }
 
 
-def print_told(told: Told, *, as_json: bool) -> None:
+def print_told(told: Told, lang: Lang, *, as_json: bool) -> None:
     """Print how far a version is after an act, and what comes next."""
     if as_json:
         print_json(told)
         return
-    print_as_is(out, f"[bold]version {escape(_text(told, 'version'))}[/]  {escape(standing(told))}")
-    _print_next(told)
+    version = "versie" if lang == "nl" else "version"
+    print_as_is(out, f"[bold]{version} {escape(_text(told, 'version'))}[/]  {escape(standing(told, lang))}")
+    _print_next(told, lang)
 
 
-def print_version(version: Version) -> None:
+def print_version(version: Version, lang: Lang) -> None:
     """Print how far a version is; who signed it is what we verified, the rest what the gateway says."""
-    from gateway.agreement_document.words import day, listed
+    from gateway.agreement_document.words import day, listed, word
 
-    told, terms = version.told or {}, version.terms
+    told, terms, dutch = version.told or {}, version.terms, lang == "nl"
     signed = [_name(version, party) for party in terms.parties if party in version.signed_by]
     waits_for = told.get("waits_for")
     absent = [_name(version, str(party)) for party in waits_for] if isinstance(waits_for, list) else []
+    since, until = (day(at, lang) for at in (terms.valid_from, terms.valid_until))
+    first, nobody = (
+        ("niets: zij is de eerste", "niemand") if dutch else ("nothing: it is the first", "nobody")
+    )
+    verified = "gecontroleerd met ons eigen register" if dutch else "verified by our own register"
     rows = [
-        ("version", f"{terms.version}, {terms.title.en}"),
+        ("version", f"{terms.version}, {terms.title.said_in(lang)}"),
         ("digest", version.digest),
-        ("state", standing(told)),
-        ("valid", f"from {day(terms.valid_from, 'en')} until {day(terms.valid_until, 'en')}"),
-        ("supersedes", terms.supersedes or "nothing: it is the first"),
-        ("signed by", f"{listed(signed, 'en') or 'nobody'} (verified by our own register)"),
-        *([("waits for", listed(absent, "en"))] if absent else []),
-        *((name.replace("_", " "), str(told[name])) for name in told if name.endswith("_at") and told[name]),
+        ("state", standing(told, lang)),
+        ("valid", f"van {since} tot {until}" if dutch else f"from {since} until {until}"),
+        ("supersedes", terms.supersedes or first),
+        ("signed_by", f"{listed(signed, lang) or nobody} ({verified})"),
+        *([("waits_for", listed(absent, lang))] if absent else []),
+        *((name, str(told[name])) for name in told if name.endswith("_at") and told[name]),
     ]
     for name, value in rows:
-        print_hanging(out, f"[dim]{name:<14}[/]  ", escape(value))
-    _print_next(told)
+        print_hanging(out, f"[dim]{word(_SHOWN, name, lang):<14}[/]  ", escape(value))
+    _print_next(told, lang)
 
 
-def print_list(versions: Iterable[Told]) -> None:
+def print_list(versions: Iterable[Told], lang: Lang) -> None:
     """Print one line per version: how it is called, how far it is, from when, and its digest."""
-    rows = [("version", "state", "signed", "from", "digest")]
+    of = "van" if lang == "nl" else "of"
+    rows = [
+        ("versie", "stand", "ondertekend", "vanaf", "vingerafdruk")
+        if lang == "nl"
+        else ("version", "state", "signed", "from", "digest")
+    ]
     rows += [
         (
             _text(one, "version"),
-            _text(one, "state").replace("_", " "),
-            f"{_text(one, 'signed')} of {_text(one, 'needed')}",
+            _stage(one, lang),
+            f"{_text(one, 'signed')} {of} {_text(one, 'needed')}",
             _text(one, "valid_from"),
             _text(one, "digest"),
         )
@@ -81,21 +128,30 @@ def print_list(versions: Iterable[Told]) -> None:
         print_as_is(out, escape(line) if number else f"[dim]{line}[/]")
 
 
-def standing(told: Told) -> str:
+def standing(told: Told, lang: Lang) -> str:
     """Say how far a version is, and how many of the founding parties that it needs have signed."""
-    state = _text(told, "state").replace("_", " ")
-    if state == "scheduled":
-        state = f"scheduled: in force from {_text(told, 'valid_from')}"
-    return f"{state}; signed by {_text(told, 'signed')} of {_text(told, 'needed')} founding parties"
+    stage, since = _stage(told, lang), _text(told, "valid_from")
+    signed, needed = _text(told, "signed"), _text(told, "needed")
+    if told.get("state") == "scheduled":
+        stage += f": in werking vanaf {since}" if lang == "nl" else f": in force from {since}"
+    if lang == "nl":
+        return f"{stage}; ondertekend door {signed} van {needed} oprichtende partijen"
+    return f"{stage}; signed by {signed} of {needed} founding parties"
 
 
-def _print_next(told: Told) -> None:
+def _stage(told: Told, lang: Lang) -> str:
+    from gateway.agreement_document.words import word
+
+    return word(_STAGES, _text(told, "state"), lang)
+
+
+def _print_next(told: Told, lang: Lang) -> None:
     state = _text(told, "state")
     complete = state in {"approved", "signed"} and not told.get("waits_for")
     if (known := _NEXT.get("complete" if complete else state)) is None:
         return
-    who, command = known
-    print_as_is(out, f"  next step: {who}")
+    dutch, english, command = known
+    print_as_is(out, f"  volgende stap: {dutch}" if lang == "nl" else f"  next step: {english}")
     print_as_is(out, escape(f"    poort agreement {command.format(_text(told, 'digest'))}"))
 
 

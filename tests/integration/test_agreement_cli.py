@@ -96,13 +96,16 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 
 def test_the_version_in_force_is_listed_shown_and_rendered_with_its_verified_signatures(place: Place) -> None:
-    header, row = place.done("list").splitlines()
+    header, row = place.done("list", "--lang", "en").splitlines()
     assert header.split() == ["version", "state", "signed", "from", "digest"]
     assert row.split() == [DATA["version"], "in", "force", "4", "of", "4", "2025-01-01T00:00:00Z", IN_FORCE]
+    assert "in werking  4 van 4" in place.done("list")
     shown = place.json("show")
     assert (shown["digest"], shown["state"]) == (IN_FORCE, "in_force")
     assert shown["verified_signatures"] == shown["signed_by"]
     assert "ASKV, AVIM, DT&V" in place.done("show", IN_FORCE)
+    assert "stand           in werking; ondertekend door 4 van 4" in place.done("show", IN_FORCE)
+    assert "state           in force; signed by 4 of 4" in place.done("show", IN_FORCE, "--lang", "en")
     rendered = place.done("render")
     assert "- **Stand:** in werking" in rendered
     assert "| Goedwerk | terugkeerorganisatie | ja | nee | ja |" in rendered
@@ -162,7 +165,7 @@ def test_a_draft_with_faults_does_not_leave_for_the_gateway(place: Place) -> Non
 def test_a_version_is_proposed_approved_signed_and_waits_for_its_instant(place: Place) -> None:
     draft = place.draft()
     digest = json.loads(CliRunner().invoke(app, ["agreement", "check", draft, "--json"]).stdout)["digest"]
-    proposed = place.done("propose", draft, "--worker", "vw-fg-01")
+    proposed = place.done("propose", draft, "--worker", "vw-fg-01", "--lang", "en")
     assert proposed.startswith("version 2026.2  proposed; signed by 0 of 4 founding parties\n")
     assert f"    poort agreement approve {digest} --worker ID:dpo\n" in proposed
     assert place.refused("approve", digest, "--worker", "vw-fg-01", "--yes").startswith("same_worker ")
@@ -181,15 +184,15 @@ def test_a_version_is_proposed_approved_signed_and_waits_for_its_instant(place: 
     by_admin = {VW: "vw-beheer-02", "askv": "askv-beheer-5", "ind": "ind-beheer-3"}
     for signed, (party, worker) in enumerate(by_admin.items(), 1):
         told = place.done("sign", digest, "--worker", worker, party=party)
-        assert f"signed by {signed} of 4 founding parties" in told
+        assert f"ondertekend door {signed} van 4 oprichtende partijen" in told
     early = place.refused("activate", digest, "--worker", "vw-beheer-02")
     assert early.startswith("agreement_not_ready ")
     assert "dtv" in early
-    assert "waits for       DT&V" in place.done("show", digest)
+    assert "wacht op        DT&V" in place.done("show", digest)
     last = place.done("sign", digest, "--worker", "dtv-beheer-3", party="dtv")
     assert f"    poort agreement activate {digest} --worker ID:admin\n" in last
 
-    assert "scheduled: in force from" in place.done("activate", digest, "--worker", "vw-beheer-02")
+    assert "ingepland: in werking vanaf" in place.done("activate", digest, "--worker", "vw-beheer-02")
     assert [one["state"] for one in place.json("list")["agreements"]] == ["in_force", "scheduled"]
     changes = place.json("diff", IN_FORCE, digest)
     assert [change["categories"] for change in changes["permits"]] == [["contact"]]

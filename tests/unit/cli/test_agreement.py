@@ -6,14 +6,18 @@ import copy
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
 from adapters.kit.register import agreement_digest
 from gateway.agreement import check as checked
 from gateway.agreement_document.text import render
+from gateway.agreement_state import Stage
+from gateway.cli.agreement import app as agreement_app
+from gateway.cli.agreement_told import print_told, standing
 from gateway.cli.commands import app
 
 FILE = Path(__file__).resolve().parents[3] / "policies" / "agreement" / "agreement.json"
@@ -302,3 +306,40 @@ def test_a_draft_with_faults_is_not_compared(draft: Path) -> None:
     assert done.exit_code == 1
     assert "Geldig tot — de overeenkomst eindigt voor zij begint." in done.stdout
     assert "concept.json is zo geen overeenkomst: 1 fout." in done.stderr
+
+
+# --- in Dutch and in English -----------------------------------------------------------------
+
+
+def test_every_command_speaks_dutch_unless_asked_for_english() -> None:
+    group: Any = typer.main.get_command(agreement_app)
+    assert len(group.commands) >= 10
+    declared = {
+        name: [(one.default, one.help) for one in command.params if "--lang" in one.opts]
+        for name, command in group.commands.items()
+    }
+    assert {name: each for name, each in declared.items() if each != declared["check"]} == {}
+    assert [default for default, _ in declared["check"]] == ["nl"]
+    assert run("check", FILE, "--lang", "fr").exit_code == 2
+
+
+@pytest.mark.parametrize("state", [*get_args(Stage), "draft"])
+def test_every_stage_has_its_word_in_both_languages(state: str) -> None:
+    told = {"state": state, "signed": 3, "needed": 4, "valid_from": "2027-01-01T00:00:00Z"}
+    dutch, english = standing(told, "nl"), standing(told, "en")
+    assert "; ondertekend door 3 van 4 oprichtende partijen" in dutch
+    assert english.startswith(state.replace("_", " "))
+    assert dutch.partition(";")[0] != english.partition(";")[0]
+
+
+def test_a_version_that_a_founder_left_says_that_it_stopped_and_what_starts_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told = {"version": "2026.1", "digest": agreement_digest(DATA), "state": "in_force", "signed": 4}
+    print_told(told, "nl", as_json=False)
+    assert "volgende stap" not in capsys.readouterr().out
+    print_told({**told, "state": "stopped", "signed": 3, "needed": 4}, "nl", as_json=False)
+    shown = capsys.readouterr().out
+    assert shown.startswith("versie 2026.1  stilgelegd; ondertekend door 3 van 4")
+    assert "volgende stap: wie haar ondertekening introk, ondertekent opnieuw" in shown
+    assert f"poort agreement sign {told['digest']} --worker ID:admin" in shown
