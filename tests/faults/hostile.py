@@ -32,7 +32,7 @@ from tests.faults.witness import Witness, impatient
 from tests.integration.promises.people import someone
 from tests.integration.rogue import Draft, Rogue, honest
 from tests.integration.test_hostile_sources import NOT_AN_ANSWER, SPOILED
-from tests.integration.test_overload import memory
+from tests.integration.test_overload import ALLOCATOR, memory
 
 # An answer may weigh 32 MB by the protocol; what is sent is ten times that. What is allowed beside it is
 # for what any requests cost.
@@ -118,8 +118,7 @@ async def hostile_city(folder: Path, database_url: str = "") -> AsyncIterator[Ho
     settings = {
         "POORT_SOURCES": json.dumps({IND: rogue.url}),
         "POORT_SOURCE_TIMEOUT_SECONDS": str(_TIMEOUT_SECONDS),
-        # What was freed is given back at once: read is what the gateway holds, not what glibc keeps.
-        "MALLOC_MMAP_THRESHOLD_": "131072",
+        **ALLOCATOR,
     }
     async with (
         city(folder, database_url=database_url, **settings) as running,
