@@ -33,6 +33,7 @@ from gateway.http import (
     ledger,
     orders,
     policy_bundle,
+    reports,
 )
 from gateway.http.app_factory import build_app
 from gateway.ledger.checkpoint import LedgerSigner
@@ -61,6 +62,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     orders.router,
     ledger.router,
     agreements.router,
+    reports.router,
     agreement_readings.router,
     policy_bundle.router,
 )

@@ -86,10 +86,14 @@ class Party(_Row):
 
 
 class Kind(_Row):
-    """A kind of party: rules are between kinds. Whoever does not receive gets nothing by any rule."""
+    """A kind of party: rules are between kinds. Whoever does not receive gets nothing by any rule.
+
+    `receives_counts`: it may read how many clients there are, in tens, and never who.
+    """
 
     title: Wording
     receives: bool
+    receives_counts: bool = False
     answers: bool
     paragraph: Paragraph
 

@@ -178,6 +178,11 @@ def _kinds_and_purposes(terms: Terms) -> Iterator[Finding]:
             yield at("kinds", name, "receives")(
                 "deze soort partij ontvangt nooit iets.", "this kind of party never receives anything."
             )
+        if kind.receives_counts and name in NEVER_RECEIVES:
+            yield at("kinds", name, "receives_counts")(
+                "deze soort partij ontvangt ook geen tellingen.",
+                "this kind of party receives no counts either.",
+            )
         if kind.receives and name in ONLY_BY_STATUTE - by_statute:
             yield at("kinds", name, "receives")(
                 "ontvangt pas iets als een regel een wet noemt; toestemming is hier niet genoeg.",

@@ -21,7 +21,6 @@ from adapters.kit.register import RegisterError
 from adapters.kit.session import Response, SessionError
 from adapters.kit.statements import make_request
 from adapters.protocol import ORDER_MAX_SECONDS, Category, ClientIdentifier, Worker
-from adapters.requester.agreements import Agreements
 from adapters.requester.calls import Body, client_body, worker_body
 from adapters.requester.continuity import require_continuity
 from adapters.requester.errors import GatewayRefused, GatewayUnreachable, ProofRefused, StillWaiting
@@ -34,6 +33,7 @@ from adapters.requester.receipts import (
     verify_ledger_proof,
     verify_receipt,
 )
+from adapters.requester.reports import Reports
 
 # Between two looks at a request under way, unless the gateway says otherwise.
 _POLL_SECONDS = 1.0
@@ -55,7 +55,7 @@ class Question(TypedDict):
     idempotency_key: NotRequired[str | None]
 
 
-class Requester(Agreements):
+class Requester(Reports):
     """One party at one gateway. Safe to share between tasks; the session is the caller's to close."""
 
     def prepare(self, client: ClientIdentifier, **question: Unpack[Question]) -> PreparedRequest:

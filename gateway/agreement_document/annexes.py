@@ -13,6 +13,7 @@ from gateway.agreement_document.words import (
     cited,
     day,
     legal_basis,
+    listed,
     roles,
     word,
     yes_no,
@@ -91,8 +92,11 @@ class _Annexes:
 
     def _what_opens(self, aggregated: bool, some: bool) -> str:
         if aggregated:
+            told = [name for name, kind in self.terms.kinds.items() if kind.receives_counts]
+            who = listed((acting(name, self.terms, self.language) for name in told), self.language)
             return self._say(
-                "Alleen tellingen, geen gegevens over personen.", "Counts only, nothing about persons."
+                f"Alleen tellingen in tientallen, geen gegevens over personen. Voor: {who or 'niemand'}.",
+                f"Counts only, in tens, nothing about persons. For: {who or 'nobody'}.",
             )
         return "" if some else self._say("Nog geen regels.", "No rules yet.")
 

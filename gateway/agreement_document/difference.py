@@ -71,13 +71,17 @@ def difference(old: Side, new: Side) -> Difference:
     opened = {cell: to for cell, to in becomes.items() if rank(to) < rank(was.get(cell))}
     closed = {cell: had for cell, had in was.items() if rank(had) < rank(becomes.get(cell))}
     told = {_rule_of(cell) for cell in (*opened, *closed)}
+    counts = [*_counts(old.terms, new.terms, opens=True)], [*_counts(new.terms, old.terms, opens=False)]
+    told |= {("kinds", change.requester_kind, "receives_counts") for part in counts for change in part}
     return Difference(
         (
             *_parties(opened, becomes, new.terms, joined=True),
+            *counts[0],
             *_sentences(opened, was, becomes, new.terms, opens=True),
         ),
         (
             *_parties(closed, was, old.terms, joined=False),
+            *counts[1],
             *_sentences(closed, becomes, was, old.terms, opens=False),
         ),
         tuple(field for field in field_changes(old.terms, new.terms) if not _said(field, told)),
@@ -92,6 +96,8 @@ def _rule_of(cell: Cell) -> tuple[str, ...]:
 def _said(field: Field, told: set[tuple[str, ...]]) -> bool:
     """Tell whether a change of a rule is one that a sentence on who may what says already."""
     path = tuple(map(str, field.path))
+    if path[:1] == ("kinds",):
+        return path in told
     decides = len(path) == 5 or path[5:6] in {("ground",), ("roles",), ("statute",)}
     return path[:1] == ("rules",) and path[1:5] in told and decides
 
@@ -127,6 +133,22 @@ def _joining(party: Group, terms: Terms, language: Language, *, joined: bool) ->
         if joined
         else f"No party any more: {names}. May ask nothing any more."
     )
+
+
+def _counts(without: Terms, having: Terms, *, opens: bool) -> Iterator[Change]:
+    """Name the kinds of party that may read counts by one version and not by the other."""
+    for kind in having.kinds:
+        if _may_count(kind, having) and not _may_count(kind, without):
+            nl, en = acting(kind, having, "nl"), acting(kind, having, "en")
+            nl += " mag tellingen krijgen" if opens else " krijgt geen tellingen meer"
+            en += " may get counts" if opens else " no longer gets counts"
+            who = (f"{nl[:1].upper()}{nl[1:]}.", f"{en[:1].upper()}{en[1:]}.")
+            yield Change(kind, "", "", (), "", (), *who)
+
+
+def _may_count(kind: str, terms: Terms) -> bool:
+    row = terms.kinds.get(kind)
+    return row is not None and row.receives_counts and any(one.aggregated for one in terms.purposes.values())
 
 
 def _by_place(cells: Least, requester: Group) -> dict[tuple[object, ...], tuple[Degree, str]]:

@@ -46,6 +46,7 @@ PARTS: Words = {
     "own_consent_from_age": ("leeftijd voor eigen toestemming", "age of own consent"),
     "listed_among_partners": ("genoemd als ketenpartner", "listed among partners"),
     "receives": ("ontvangt", "receives"),
+    "receives_counts": ("ontvangt tellingen", "receives counts"),
     "answers": ("antwoordt", "answers"),
     "aggregated": ("alleen tellingen", "counts only"),
     "class": ("klasse", "class"),

@@ -112,6 +112,12 @@ PARTIES = (
         "Gemeente Amsterdam",
         (CastWorker("ams-loket-1", "caseworker"), CastWorker("ams-beheer-2", "admin")),
     ),
+    CastParty(
+        "regie-organisatie",
+        "coordination",
+        "Regie & Organisatie",
+        (CastWorker("ro-regie-1", "casemanager"), CastWorker("ro-beheer-2", "admin")),
+    ),
 )
 
 SOURCES = (

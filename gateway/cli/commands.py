@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from gateway.cli import agreement, case, consent, demo, explain, ledger, operate, policy, request, serve, up
+from gateway.cli import (
+    agreement,
+    case,
+    consent,
+    demo,
+    explain,
+    ledger,
+    operate,
+    policy,
+    report,
+    request,
+    serve,
+    up,
+)
 
 app = typer.Typer(
     name="poort",
@@ -30,6 +43,7 @@ app.add_typer(request.app, name="request")
 app.add_typer(consent.app, name="consent")
 app.add_typer(case.app, name="case")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(report.app, name="report")
 app.add_typer(agreement.app, name="agreement")
 policy.app.command("explain", short_help="Say why: rule, article, consent, what would change it.")(
     explain.explain

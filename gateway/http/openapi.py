@@ -32,6 +32,7 @@ _TAGS = {
     "consents": "What a client allows, confirmed by a second person, and its withdrawal.",
     "dossier requests": "Ask for parts of a dossier; look at what came.",
     "orders": "Where sources deliver answers that took longer.",
+    "reports": "Counts by the quarter, never about a person.",
     "ledger": "The log, open to every party, that proves what was decided and handed over.",
     "policy": "What an OPA server beside a gateway decides by, where there is one.",
     "tokens": "How a party signs in (OAuth 2.0): beside `/v1`, not under it.",

@@ -58,6 +58,8 @@ class Kind(StrEnum):
     AGREEMENT_UNSIGNED = "agreement_unsigned"
     AGREEMENT_SCHEDULED = "agreement_scheduled"
     AGREEMENT_CHANGED = "agreement_changed"
+    COUNTS_PUBLISHED = "counts_published"
+    COUNTS_DISCLOSED = "counts_disclosed"
     CLIENT_ERASED = "client_erased"
 
 

@@ -213,6 +213,18 @@ outbox = Table(
     Column("next_attempt_at", Long, nullable=False, index=True),
 )
 
+# --- reports -------------------------------------------------------------------------------
+
+# What was published of a quarter. A row is never changed: whoever reads it later reads the same bytes.
+counted_reports = Table(
+    "counted_reports",
+    metadata,
+    Column("quarter", String(7), primary_key=True),  # 2026-Q3, by the calendar of Amsterdam
+    Column("body", LargeBinary, nullable=False),  # canonical JSON (RFC 8785), in tens
+    Column("published_at", Long, nullable=False),
+    Column("ledger_index", Long, nullable=False),  # of its publication
+)
+
 # --- single use ----------------------------------------------------------------------------
 
 idempotency = Table(

@@ -120,7 +120,17 @@ def test_query_keys_are_camel_case(operations: dict[Any, Any]) -> None:
 
 
 def test_no_address_has_room_for_an_identifier_of_a_client(operations: dict[Any, Any]) -> None:
-    allowed = {"id", "workerId", "leafIndex", "treeSize", "firstSize", "secondSize", "digest", "party"}
+    allowed = {
+        "id",
+        "quarter",
+        "workerId",
+        "leafIndex",
+        "treeSize",
+        "firstSize",
+        "secondSize",
+        "digest",
+        "party",
+    }
     # Of the agreement, a version by its digest, and words of a closed list.
     allowed |= {"against", "language", "format"}
     for name, operation in operations.items():

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from adapters.protocol import Category, Role
-from gateway.agreement import check
+from gateway.agreement import AgreementInvalid, check
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA: dict[str, Any] = json.loads((ROOT / "policies" / "agreement" / "agreement.json").read_bytes())
@@ -109,6 +109,21 @@ def test_municipality_health_avim_and_gateway_receive_nothing() -> None:
     assert not any(TERMS.kinds[kind].receives for kind in ("municipality", "health", "avim", "gateway"))
     assert TERMS.statutes == {}
     assert TERMS.operator.kind not in {"municipality", "health"}
+
+
+def test_counts_go_to_coordination_municipality_and_health_service_and_to_no_agency() -> None:
+    # Rule 4: the municipality until there is a statute, R&O beside the baseline, the GGD treated alike.
+    assert {kind for kind, row in TERMS.kinds.items() if row.receives_counts} == {
+        "coordination",
+        "health",
+        "municipality",
+    }
+    assert {name for name, row in TERMS.purposes.items() if row.aggregated} == {"aggregate_report"}
+    for kind in ("avim", "gateway"):
+        hostile = json.loads(json.dumps(DATA))
+        hostile["kinds"][kind]["receives_counts"] = True
+        with pytest.raises(AgreementInvalid, match="receives no counts either"):
+            check(hostile)
 
 
 def test_coordination_gets_phase_and_progress_by_consent_only() -> None:

@@ -120,6 +120,12 @@ ROWS: Mapping[str, Mapping[str, Any]] = {
         "ledger_index": 5,
         "handed_over_at": NOW + 2,
     },
+    "counted_reports": {
+        "quarter": "2026-Q1",
+        "body": b"{}",
+        "published_at": NOW,
+        "ledger_index": 6,
+    },
     # Without its number: the database gives one, before the migration and after it.
     "outbox": {
         "topic": "order",

@@ -250,3 +250,28 @@ def test_what_changes_without_opening_or_closing_anything_is_told_field_by_field
         "Open vraag controllers › antwoord: was ‘’, wordt ‘Ieder voor zich.’.",
         "Art. 2.6 › Nederlandse tekst: was ‘Wat geen regel opent, blijft dicht.’, wordt ‘Dicht.’.",
     ]
+
+
+def test_who_may_read_counts_is_told_as_newly_permitted_or_no_longer() -> None:
+    before = copy.deepcopy(DATA)
+    before["purposes"]["aggregate_report"] = WHOLE["purposes"]["aggregate_report"]
+    after = copy.deepcopy(before)
+    after["kinds"]["review"]["receives_counts"] = True
+    del after["kinds"]["coordination"]["receives_counts"]
+    found = difference(Side.of(before, POLICIES), Side.of(after, POLICIES))
+    assert dutch(found) == (
+        ["De toetsingscommissie mag tellingen krijgen."],
+        ["Regie & Organisatie krijgt geen tellingen meer."],
+        [],
+    )
+    assert [change.en for change in found.permits] == ["The review committee may get counts."]
+
+
+def test_where_no_purpose_gives_counts_who_may_read_them_is_told_as_a_field(
+    against: Callable[..., Difference],
+) -> None:
+    assert dutch(against(lambda document: document["kinds"]["review"].update(receives_counts=True))) == (
+        [],
+        [],
+        ["Soort partij toetsingscommissie › ontvangt tellingen: was nee, wordt ja."],
+    )
