@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shlex
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -201,6 +203,29 @@ def test_a_refusal_by_the_agreement_ends_with_its_paragraph_and_exit_code_1(sand
 
 
 @pytest.mark.processes
+def test_the_counts_of_a_quarter_by_command(sandbox: Sandbox) -> None:
+    who = ("--client", "goitom", "--worker", "askv-balie-1", "--casemanager", "askv-regie-2")
+    sandbox.json("case", "open", *who, party="askv")
+    (file,) = sandbox.folder.rglob("gateway.sqlite")
+    # As if this gateway had begun half a year ago.
+    with contextlib.closing(sqlite3.connect(file)) as database, database:
+        database.execute('UPDATE ledger_details SET recorded_at = recorded_at - 15768000 WHERE "index" = 0')
+    coordination = ("--sandbox", str(sandbox.file), "--as", "regie-organisatie")
+    quarters = sandbox.json("report", "list", party="regie-organisatie")["reports"]
+    assert len(quarters) == 2
+    counts = ("report", "counts", "--quarter", quarters[-1]["quarter"])
+    report = sandbox.json(*counts, party="regie-organisatie")
+    assert {(one["at_least"], one["at_most"]) for one in report["figures"]} == {(0, 9)}
+    shown = poort(*counts, *coordination)
+    assert (shown.returncode, shown.stdout.count("0–9")) == (0, 7)
+    assert "not read yet" in poort("report", "list", *coordination).stdout
+    refused = poort(*counts, "--sandbox", str(sandbox.file), "--as", "askv")
+    assert (refused.returncode, "not_for_this_party" in refused.stderr) == (1, True)
+    assert "art. 4.1" in refused.stderr
+    malformed = poort("report", "counts", "--quarter", "third", *coordination)
+    assert (malformed.returncode, "not_a_quarter" in malformed.stderr) == (1, True)
+
+
 def test_up_says_how_to_begin_in_lines_that_can_be_copied(sandbox: Sandbox) -> None:
     said = (sandbox.folder / "up.log").read_text("utf-8")
     content = json.loads(sandbox.file.read_bytes())

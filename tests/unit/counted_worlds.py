@@ -81,9 +81,7 @@ class World:
                     yield exchanges, exchange(mark, client, name, quarter.begins_at + 50)
 
 
-def case(
-    mark: str, client: object, since: int, left_at: int | None, **more: object
-) -> dict[str, object]:
+def case(mark: str, client: object, since: int, left_at: int | None, **more: object) -> dict[str, object]:
     """A row of `cases`."""
     return {
         "id": mark[:32],
