@@ -11,6 +11,7 @@ answer looks like on the wire (`gateway.http.dossier_requests`).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, TypeVar
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
     from gateway.services import Services
     from gateway.stages import SubmittedRequest
 
-# A decision whose facts changed before it was recorded is made anew until this many were, then given up.
-_ATTEMPTS = 3
+# A decision whose facts changed before it was recorded is made anew after these seconds, then given up: at
+# first at once, then with time for a version of the agreement to arrive at every gateway of a busy machine.
+_PAUSES = (0.0, 0.0, 0.0, 0.1, 0.2, 0.4, 0.8)
 
 Outcome = TypeVar("Outcome")
 
@@ -50,7 +52,9 @@ async def ask(services: Services, request: SubmittedRequest) -> Exchange | Deliv
         return retried
     require_fresh(request, services.clock())
 
-    for attempt in range(_ATTEMPTS):
+    for attempt, pause in enumerate(_PAUSES):
+        if pause:
+            await asyncio.sleep(pause)
         # The version of the agreement whose instant has come is in force before anything is decided.
         await services.agreements.keep_up(services, anew=attempt > 0)
         with suppress(FactsChanged):
@@ -175,7 +179,9 @@ async def hand_over(services: Services, exchange: Exchange) -> Delivery:
         exchange = await _present(services, exchange.id)
     if exchange.state != "answered":
         return await _without_content(services, exchange)
-    for attempt in range(_ATTEMPTS):
+    for attempt, pause in enumerate(_PAUSES):
+        if pause:
+            await asyncio.sleep(pause)
         await services.agreements.keep_up(services, anew=attempt > 0)
         with suppress(FactsChanged):
             # 5 Check again, with fresh facts; keep only what is permitted now …
